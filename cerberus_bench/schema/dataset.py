@@ -1,0 +1,90 @@
+"""DatasetSpec: all that is known about a source dataset, as one literal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from cerberus_bench.schema.labels import LabelMap, LabelSpace
+
+
+class Redistribution(StrEnum):
+    """Whether harmonised pixels may be published."""
+
+    YES = "yes"
+    SHARE_ALIKE = "share-alike"
+    NO = "no"
+
+
+class Evidence(StrEnum):
+    """What the facts of a spec rest on."""
+
+    REAL_BYTES = "real bytes"
+    PUBLIC_CODE = "public code"
+    UNVERIFIED = "unverified"
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """A licence by SPDX id, or a named custom one."""
+
+    id: str
+    redistribution: Redistribution
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file as distributed."""
+
+    name: str
+    sha256: str | None = None
+    n_bytes: int | None = None
+    urls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSpec:
+    """What a source dataset is, where it comes from, and what to expect of it."""
+
+    name: str
+    version: str
+    """Version of our harmonisation; a corrected dataset gets a new one."""
+    title: str
+    tasks: tuple[str, ...]
+    label_maps: Mapping[str, LabelMap]
+    """Task -> source class -> ontology."""
+    mpp: float
+    """Microns per pixel of the source images; the fallback where a file does not state it."""
+    organ: str
+    licence: Licence
+    citation: tuple[str, ...]
+    home: str
+    """Host of the home page."""
+    how_to_get: str
+    """What a user must do to obtain the files, in one sentence."""
+    group_level: str
+    """patient, slide or image."""
+    evidence: Evidence
+    files: tuple[SourceFile, ...] = ()
+    expected_images: Mapping[str, int] = field(default_factory=dict)
+    """Official part (train, testA ...) -> number of images."""
+    expected_objects: Mapping[str, int] = field(default_factory=dict)
+    """Task -> number of objects in the complete source."""
+    official_leaks: Mapping[str, str] = field(default_factory=dict)
+    """Official part -> why results on it are contaminated."""
+    notes: tuple[str, ...] = ()
+    """Traps, and how the reader treats them."""
+    superseded_by: str | None = None
+    hub: tuple[str, str] | None = None
+    """Repository and commit on the Hub, None while unpublished."""
+    synthetic: bool = False
+
+    @property
+    def label_spaces(self) -> dict[str, LabelSpace]:
+        """Task -> label space that the maps reach."""
+        return {task: label_map.space for task, label_map in self.label_maps.items()}
+
+    @property
+    def n_images(self) -> int:
+        """Images in the complete source."""
+        return sum(self.expected_images.values())

@@ -1,0 +1,106 @@
+"""Moving images, label maps and points between pixel grids. Pure functions.
+
+Pixel centres align (half-pixel convention) and the whole image maps onto the whole image, so each
+axis has the ratio `out / in`. Image kernels are Pillow's fixed-point ones: the same bytes on every
+machine.
+"""
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T", bound=np.generic)
+
+
+def scaled_shape(shape: tuple[int, int], mpp: float, target_mpp: float) -> tuple[int, int]:
+    """(H, W) of an image of `shape` at `mpp` when brought to `target_mpp`, at least one pixel."""
+    height, width = (max(1, round(side * mpp / target_mpp)) for side in shape)
+    return height, width
+
+
+def resize_image(image: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resample an RGB image: area averaging along a shrinking axis, Lanczos along a growing one.
+
+    Args:
+        image: (H, W, 3) uint8.
+        shape: (H, W) wanted.
+    """
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    height, width = shape
+    for size in ((width, picture.height), (width, height)):
+        grows = size[0] > picture.width or size[1] > picture.height
+        kernel = Image.Resampling.LANCZOS if grows else Image.Resampling.BOX
+        picture = picture.resize(size, kernel) if size != picture.size else picture
+    return np.array(picture)
+
+
+def resize_nearest(labels: NDArray[T], shape: tuple[int, int]) -> NDArray[T]:
+    """Each output pixel takes the source pixel that its centre falls into."""
+    rows, columns = (_nearest(n, m) for n, m in zip(labels.shape[:2], shape, strict=True))
+    return labels[rows[:, None], columns[None, :]]
+
+
+def resize_labels(labels: NDArray[T], shape: tuple[int, int]) -> NDArray[T]:
+    """Each output pixel takes the id that covers most of its area; on ties, what nearest gives.
+
+    Areas are compared as exact integers. See `tests/test_harmonise.py` for hand-worked cases.
+
+    Args:
+        labels: (H, W) ids.
+        shape: (H, W) wanted.
+    """
+    (row_index, row_weight), (column_index, column_weight) = (
+        _spans(n, m) for n, m in zip(labels.shape, shape, strict=True)
+    )
+    result = resize_nearest(labels, shape)
+    candidates = [(r, c) for r in range(row_index.shape[1]) for c in range(column_index.shape[1])]
+    values = [labels[row_index[:, r, None], column_index[None, :, c]] for r, c in candidates]
+    mixed = np.nonzero(np.any([value != values[0] for value in values[1:]], axis=0))
+    if not mixed[0].size:
+        return result
+    ids = np.stack([value[mixed] for value in values])
+    weights = np.stack(
+        [row_weight[mixed[0], r] * column_weight[mixed[1], c] for r, c in candidates]
+    )
+    result[mixed] = _heaviest(ids, weights, result[mixed])
+    return result
+
+
+def map_points(
+    points: NDArray[np.floating], source: tuple[int, int], target: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Map (n, 2) x y pixel coordinates from a grid of (H, W) `source` to `target`."""
+    ratio = np.array([target[1] / source[1], target[0] / source[0]])
+    mapped: NDArray[np.float32] = ((points + 0.5) * ratio - 0.5).astype(np.float32)
+    return mapped
+
+
+def _nearest(n: int, m: int) -> NDArray[np.intp]:
+    """Index of the source pixel (of n) that holds the centre of each of m output pixels."""
+    return (2 * np.arange(m) + 1) * n // (2 * m)
+
+
+def _spans(n: int, m: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """Source pixels under each of m output pixels and their overlap, in units of 1 / m pixel.
+
+    Returns:
+        (m, k) indices (clipped; weight 0 where a span needs fewer than k) and (m, k) weights.
+    """
+    begin, end = np.arange(m) * n, (np.arange(m) + 1) * n
+    width = int(np.max((end - 1) // m - begin // m)) + 1
+    index = begin[:, None] // m + np.arange(width)
+    weight = np.minimum(end[:, None], (index + 1) * m) - np.maximum(begin[:, None], index * m)
+    return np.minimum(index, n - 1), np.maximum(weight, 0)
+
+
+def _heaviest(ids: NDArray[T], weights: NDArray[np.int64], nearest: NDArray[T]) -> NDArray[T]:
+    """Per column of (k, p) candidates, the id of largest total weight; `nearest` wins ties."""
+    totals = np.stack([np.sum(np.where(ids == one, weights, 0), axis=0) for one in ids])
+    totals = np.where(weights > 0, totals, -1)
+    of_nearest = np.sum(np.where(ids == nearest, weights, 0), axis=0)
+    best = np.argmax(totals, axis=0)[None]
+    heaviest = np.take_along_axis(totals, best, axis=0)[0]
+    return np.where(of_nearest >= heaviest, nearest, np.take_along_axis(ids, best, axis=0)[0])
