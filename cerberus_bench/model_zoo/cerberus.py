@@ -1,0 +1,115 @@
+"""The Cerberus network: one shared encoder, one decoder an output.
+
+Source: Graham et al., "One Model is All You Need", Medical Image Analysis 2023 (arXiv 2203.00077).
+"""
+
+from collections.abc import Collection
+from typing import cast
+
+from torch import Tensor, nn
+
+from cerberus_bench.model_zoo.decoders import Decoder
+from cerberus_bench.model_zoo.encoder import Features, ResNetEncoder
+from cerberus_bench.model_zoo.heads import DenseHead, PatchHead
+from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.model import ENCODER_STRIDE, NetworkSpec
+
+PATCH_OUTPUT = "tissue"
+"""The output that classifies the whole patch; every other one is dense."""
+
+
+class Cerberus(nn.Module):
+    """Multi-task network over RGB images in 0..255; no mean or deviation is removed.
+
+    A fresh network has He-normal convolutions (He et al., ICCV 2015), zero biases, and logits
+    near zero.
+    """
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        """Draw the weights of a network of this shape, which is kept as `spec`."""
+        super().__init__()
+        self.spec = spec
+        deepest, reduced = spec.widths[3], spec.widths[2]
+        dense = [output for output in spec.outputs if output.name != PATCH_OUTPUT]
+        self.encoder = ResNetEncoder(spec.depths, spec.widths)
+        self.reduce = nn.Conv2d(deepest, reduced, 1, bias=False) if dense else None
+        self.decoders = nn.ModuleDict({_slot(o.name): Decoder(spec.widths) for o in dense})
+        self.heads = nn.ModuleDict()
+        for output in spec.outputs:
+            self.heads[_slot(output.name)] = (
+                PatchHead(deepest, reduced, output.n_classes)
+                if output.name == PATCH_OUTPUT
+                else DenseHead(spec.widths[0], spec.head_width, output.n_classes)
+            )
+        self._initialise()
+
+    def forward(self, image: Tensor, outputs: Collection[str] | None = None) -> dict[str, Tensor]:
+        """Logits by output name.
+
+        Args:
+            image: (N, 3, H, W) in 0..255, any number type; H and W multiples of 16.
+            outputs: names of the outputs to compute, all when None; no other decoder runs.
+
+        Returns:
+            (N, classes, H, W) for dense outputs, (N, classes) for `tissue`, which looks at the
+            central 144 px where the image is larger.
+
+        Raises:
+            DataError: the sides are not multiples of 16, or an output is not the network's own.
+        """
+        return self.decode(self.encode(image), outputs)
+
+    def encode(self, image: Tensor) -> Features:
+        """Features at strides 1, 2, 4, 8, 16 of an image (N, 3, H, W) in 0..255."""
+        height, width = image.shape[-2:]
+        if height % ENCODER_STRIDE or width % ENCODER_STRIDE:
+            raise DataError(
+                f"image is {height} x {width} px; the network takes sides that are multiples of "
+                f"{ENCODER_STRIDE}. Pad the image, or use cerberus_bench.model_zoo.runner, "
+                "which takes any size."
+            )
+        return cast(Features, self.encoder(image / 255))
+
+    def decode(
+        self, features: Features, outputs: Collection[str] | None = None
+    ) -> dict[str, Tensor]:
+        """Logits by output name from the features of `encode`; see `forward`."""
+        names = self._wanted(outputs)
+        reduced = None
+        if self.reduce is not None and any(name != PATCH_OUTPUT for name in names):
+            reduced = self.reduce(features[-1])
+        logits = {}
+        for name in names:
+            head = self.heads[_slot(name)]
+            if name == PATCH_OUTPUT:
+                logits[name] = head(features[-1])
+            else:
+                logits[name] = head(self.decoders[_slot(name)](reduced, features))
+        return logits
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for head in self.heads.values():
+            # Near-zero logits: training starts at the loss of the uniform guess.
+            nn.init.normal_(cast(nn.Conv2d, head.logits).weight, std=0.01)
+
+    def _wanted(self, outputs: Collection[str] | None) -> list[str]:
+        names = [output.name for output in self.spec.outputs]
+        if outputs is None:
+            return names
+        unknown = sorted(set(outputs) - set(names))
+        if unknown:
+            raise DataError(
+                f"the network has no output {', '.join(unknown)}. Ask for some of: "
+                f"{', '.join(names)}."
+            )
+        return [name for name in names if name in outputs]
+
+
+def _slot(output: str) -> str:
+    """Module name of an output: torch forbids dots in it."""
+    return output.replace(".", "_")

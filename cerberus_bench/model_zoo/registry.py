@@ -1,0 +1,86 @@
+"""The models that can be made by name. Nothing here imports torch until a model is made."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.model import NetworkSpec, OutputSpec
+
+if TYPE_CHECKING:
+    from cerberus_bench.model_zoo.cerberus import Cerberus
+
+OUTPUTS = (
+    OutputSpec("nuclei.instance", 3),
+    OutputSpec("nuclei.type", 7),
+    OutputSpec("gland.instance", 3),
+    OutputSpec("gland.type", 3),
+    OutputSpec("lumen.instance", 3),
+    OutputSpec("tissue", 9),
+)
+"""Outputs of the published network; instance maps hold background, inner, contour."""
+
+TASKS = tuple(dict.fromkeys(output.task for output in OUTPUTS))
+DEPTHS = (3, 4, 6, 3)
+SIZES = {
+    "resnet34": NetworkSpec(DEPTHS, (64, 128, 256, 512), head_width=96, outputs=OUTPUTS),
+    "tiny": NetworkSpec(DEPTHS, (16, 32, 64, 128), head_width=24, outputs=OUTPUTS),
+}
+
+
+def _models() -> dict[str, NetworkSpec]:
+    models = {f"cerberus-{size}": spec for size, spec in SIZES.items()}
+    for task in TASKS:
+        for size, spec in SIZES.items():
+            models[f"single-{task}-{size}"] = restrict(spec, [task])
+    return models
+
+
+def restrict(spec: NetworkSpec, tasks: Iterable[str]) -> NetworkSpec:
+    """The same trunk with the outputs of some tasks only.
+
+    Args:
+        spec: a network.
+        tasks: names of tasks (`gland`: all its outputs) or of single outputs (`gland.instance`).
+
+    Raises:
+        DataError: nothing is asked for, or something that the network does not have.
+    """
+    wanted = set(tasks)
+    outputs = tuple(o for o in spec.outputs if o.task in wanted or o.name in wanted)
+    known = {name for output in spec.outputs for name in (output.task, output.name)}
+    if not outputs or wanted - known:
+        asked = ", ".join(sorted(wanted - known or wanted)) or "no task"
+        raise DataError(f"cannot build {asked}. Choose from: {', '.join(sorted(known))}.")
+    return NetworkSpec(spec.depths, spec.widths, spec.head_width, outputs)
+
+
+MODELS = _models()
+"""Architecture of every model that `create` knows, by name."""
+
+
+def architecture(name: str) -> NetworkSpec:
+    """Return the shape of a named model.
+
+    Raises:
+        DataError: there is no such model.
+    """
+    try:
+        return MODELS[name]
+    except KeyError:
+        raise DataError(f"no model is called {name!r}. Choose from: {', '.join(MODELS)}.") from None
+
+
+def create(name: str, tasks: Iterable[str] | None = None) -> "Cerberus":
+    """Return a network with random weights, in training mode.
+
+    Args:
+        name: a name in `MODELS`, such as `cerberus-resnet34`.
+        tasks: keep only these tasks (`gland`) or outputs (`gland.instance`); all when None.
+
+    Raises:
+        DataError: unknown name or task.
+    """
+    from cerberus_bench.model_zoo.cerberus import Cerberus
+
+    spec = architecture(name)
+    return Cerberus(spec if tasks is None else restrict(spec, tasks))

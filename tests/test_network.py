@@ -1,0 +1,194 @@
+"""The network: shapes, gradients, and parity with the published one."""
+
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cerberus_bench.model_zoo import MODELS, convert_published, create
+from cerberus_bench.model_zoo.published import published_network
+from cerberus_bench.schema.errors import DataError
+
+GOLDEN = Path(__file__).parent / "golden"
+DENSE_CLASSES = {
+    "nuclei.instance": 3,
+    "nuclei.type": 7,
+    "gland.instance": 3,
+    "gland.type": 3,
+    "lumen.instance": 3,
+}
+PUBLISHED_NAME = {
+    "Lumen-INST": "lumen.instance",
+    "Gland-INST": "gland.instance",
+    "Nuclei-INST": "nuclei.instance",
+    "Nuclei-TYPE": "nuclei.type",
+    "Gland-TYPE": "gland.type",
+    "Patch-Class": "tissue",
+}
+
+
+def published_shapes() -> dict[str, tuple[int, ...]]:
+    rows = (
+        line.split("\t") for line in (GOLDEN / "cerberus_state_dict.tsv").read_text().splitlines()
+    )
+    return {key: tuple(map(int, shape.split("x"))) if shape else () for key, shape, _ in rows}
+
+
+def drawn(key: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
+    """One parameter by the recipe of the golden file."""
+    if key.endswith("num_batches_tracked"):
+        return torch.tensor(0)
+    generator = np.random.RandomState((zlib.crc32(key.encode()) + seed) % 2**32)
+    if key.endswith("running_var") or (len(shape) == 1 and key.endswith(".weight")):
+        return torch.from_numpy(generator.uniform(0.5, 1.5, shape).astype(np.float32))
+    normal = generator.standard_normal(shape)
+    scale = 0.1 if len(shape) == 1 else np.sqrt(1 / np.prod(shape[1:]))
+    return torch.from_numpy((scale * normal).astype(np.float32))
+
+
+def published_state(seed: int) -> dict[str, torch.Tensor]:
+    return {key: drawn(key, shape, seed) for key, shape in published_shapes().items()}
+
+
+def published_input(seed: int, side: int) -> torch.Tensor:
+    pixels = np.random.RandomState(seed + 1).randint(0, 256, (1, side, side, 3)).astype(np.uint8)
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_runs_forward_and_backward(name: str) -> None:
+    model = create(name)
+    side = 64 if name.endswith("tiny") else 32
+    logits = model(torch.rand(2, 3, side, side) * 255)
+    expected = {o.name: o.n_classes for o in model.spec.outputs}
+    assert list(logits) == list(expected)
+    for output, value in logits.items():
+        dense = (2, expected[output], side, side)
+        assert tuple(value.shape) == (dense[:2] if output == "tissue" else dense)
+    sum(value.square().mean() for value in logits.values()).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_single_task_models_are_the_trunk_with_the_outputs_of_one_task() -> None:
+    assert [o.name for o in create("single-gland-tiny").spec.outputs] == [
+        "gland.instance",
+        "gland.type",
+    ]
+    assert create("single-tissue-tiny").reduce is None
+    multi = set(create("cerberus-tiny").state_dict())
+    assert set(create("single-nuclei-tiny").state_dict()) < multi
+
+
+def test_tiny_fits_five_megabytes_in_half_precision() -> None:
+    count = sum(p.numel() for p in create("cerberus-tiny").state_dict().values())
+    assert 1_500_000 < count < 2_500_000
+
+
+def test_published_size() -> None:
+    parameters = sum(p.numel() for p in create("cerberus-resnet34").parameters())
+    assert parameters == 27_864_284
+
+
+def test_asking_for_some_outputs_runs_no_other_decoder() -> None:
+    model = create("cerberus-tiny").eval()
+    ran: list[str] = []
+    for name, decoder in model.decoders.items():
+        decoder.register_forward_hook(lambda *_, name=name: ran.append(name))
+    image = torch.rand(1, 3, 48, 64) * 255
+    with torch.inference_mode():
+        some = model(image, outputs=["lumen.instance", "tissue"])
+        everything = model(image)
+    assert ran[:1] == ["lumen_instance"]
+    assert len(ran) == 1 + len(DENSE_CLASSES)
+    assert list(some) == ["lumen.instance", "tissue"]
+    assert torch.equal(some["lumen.instance"], everything["lumen.instance"])
+    assert everything["nuclei.type"].shape == (1, 7, 48, 64)
+
+
+def test_tissue_sees_only_the_central_144_pixels_of_the_feature() -> None:
+    model = create("single-tissue-tiny").eval()
+    image = torch.rand(1, 3, 448, 448) * 255
+    with torch.inference_mode():
+        deepest = model.encode(image)[-1]
+        cropped = deepest[..., 9:18, 9:18]
+        assert deepest.shape[-1] == 28
+        assert torch.equal(model.heads["tissue"](deepest), model.heads["tissue"](cropped))
+
+
+def test_fresh_network_guesses_uniformly() -> None:
+    torch.manual_seed(0)
+    logits = create("cerberus-tiny")(torch.rand(2, 3, 64, 64) * 255)
+    assert all(value.abs().max() < 1 for value in logits.values())
+
+
+def test_wrong_use_names_the_remedy() -> None:
+    model = create("single-gland-tiny")
+    with pytest.raises(DataError, match=r"500 x 512 px.*multiples of 16"):
+        model(torch.zeros(1, 3, 500, 512))
+    with pytest.raises(DataError, match=r"no output tissue.*gland\.instance"):
+        model(torch.zeros(1, 3, 32, 32), outputs=["tissue"])
+    with pytest.raises(DataError, match=r"'cerberus'.*cerberus-tiny"):
+        create("cerberus")
+    with pytest.raises(DataError, match=r"cannot build spleen"):
+        create("cerberus-tiny", tasks=["gland", "spleen"])
+
+
+def test_conversion_covers_the_published_state_dict_exactly() -> None:
+    shapes = published_shapes()
+    assert len(shapes) == 558
+    state = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
+    converted = convert_published(state)
+    ours = create("cerberus-resnet34").state_dict()
+    assert {k: v.shape for k, v in converted.items()} == {k: v.shape for k, v in ours.items()}
+    prefixed = {"desc": {f"module.{key}": value for key, value in state.items()}}
+    assert convert_published(prefixed) == converted
+
+
+def test_conversion_refuses_foreign_keys() -> None:
+    with pytest.raises(DataError, match=r"decoder_head\.Liver"):
+        convert_published({"decoder_head.Liver.0.block.0.conv.weight": 0})
+    with pytest.raises(DataError, match="empty"):
+        convert_published({})
+
+
+def test_a_checkpoint_of_some_tasks_loads_and_agrees() -> None:
+    state = published_state(seed=3)
+    some = {
+        key: value
+        for key, value in state.items()
+        if key.startswith(("backbone", "conv_map")) or ".Gland." in key
+    }
+    part = published_network(some).eval()
+    assert [o.name for o in part.spec.outputs] == ["gland.instance"]
+    del some["conv_map.weight"]
+    with pytest.raises(DataError, match="does not fit"):
+        published_network(some)
+
+
+@pytest.mark.parametrize(
+    "case",
+    json.loads((GOLDEN / "cerberus_logits.json").read_text()),
+    ids=lambda case: f"{case['input_size']}px",
+)
+def test_parity_with_the_published_network(case: dict[str, Any]) -> None:
+    seed, side = case["seed"], case["input_size"]
+    model = published_network(published_state(seed)).eval()
+    with torch.inference_mode():
+        logits = model(published_input(seed, side))
+    for published, expected in case["outputs"].items():
+        value = logits[PUBLISHED_NAME[published]][0].numpy()
+        if published != "Patch-Class":
+            value = value[:, expected["rows"]][:, :, expected["rows"]]
+        reference = np.asarray(expected["grid"], dtype=np.float64).reshape(value.shape)
+        assert np.abs(value - reference).max() <= 1e-4 * expected["abs_max"]
+
+
+def test_encoder_keys_are_those_of_torchvision() -> None:
+    keys = set(create("cerberus-tiny").encoder.state_dict())
+    assert {"conv1.weight", "bn1.running_var", "layer4.0.downsample.0.weight"} <= keys
+    assert isinstance(create("cerberus-tiny").encoder.get_submodule("layer3.5.conv2"), nn.Conv2d)
