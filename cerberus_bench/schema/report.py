@@ -1,11 +1,14 @@
 """Score and ScoreReport: numbers with the counts behind them."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""A number of things; a float64 holds it exactly."""
+Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]
 Averaging = Literal["pooled", "image_mean"]
 
 
@@ -29,15 +32,17 @@ class Score(BaseModel):
     low: FiniteFloat | None = None
     high: FiniteFloat | None = None
     """Percentile bootstrap interval (95 %) over groups."""
-    n_images: int = Field(ge=0)
-    n_groups: int = Field(ge=0)
-    n_objects: int = Field(ge=0)
+    n_images: Count
+    n_groups: Count
+    n_objects: Count
     """Objects in the truth (patches for tissue)."""
-    n_undefined: int = Field(ge=0)
+    n_undefined: Count
     """Images left out of an image mean because the value is undefined there."""
-    n_infinite: int = Field(default=0, ge=0)
+    n_infinite: Count = 0
     """Images left out of a mean of distances because one side is empty."""
-    counts: dict[str, FiniteFloat | int] = Field(default_factory=dict)
+    counts: dict[str, FiniteFloat | Annotated[int, Field(ge=-(2**53), le=2**53)]] = Field(
+        default_factory=dict
+    )
     """The sums over images that the pooled value is made of."""
 
 
@@ -49,9 +54,9 @@ class ScoredPartition(BaseModel):
     classes: list[str]
     truth_only: list[str]
     prediction_only: list[str]
-    n_truth_excluded: int = Field(default=0, ge=0)
+    n_truth_excluded: Count = 0
     """Truth objects of classes that the model cannot express."""
-    n_prediction_excluded: int = Field(default=0, ge=0)
+    n_prediction_excluded: Count = 0
 
 
 class ScoreReport(BaseModel):
@@ -66,11 +71,11 @@ class ScoreReport(BaseModel):
     not_annotated: list[str]
     """Tasks that the model predicts and the data does not annotate."""
     partitions: dict[str, ScoredPartition]
-    n_images: int = Field(ge=0)
-    n_groups: int = Field(ge=0)
+    n_images: Count
+    n_groups: Count
     seed: int
     """Seed of the bootstrap."""
-    n_resamples: int
+    n_resamples: Count
 
     def score(
         self,

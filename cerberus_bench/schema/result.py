@@ -2,15 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
 from cerberus_bench.schema.errors import DataError
-from cerberus_bench.schema.report import STRICT, ScoreReport
+from cerberus_bench.schema.report import STRICT, Count, ScoreReport
 
 RESULT_SCHEMA_VERSION = 1
 MAX_RESULT_BYTES = 20_000_000
+MAX_COMPONENT = 100
+"""Longest file or folder name made from a name in a result, characters."""
 
 
 class TrainedOn(BaseModel):
@@ -40,7 +42,7 @@ class ModelInfo(BaseModel):
     architecture: str | None = None
     tasks: list[str]
     kind: Literal["single", "multi"]
-    parameters: int | None = Field(default=None, ge=0)
+    parameters: Count | None = None
     seed: int | None = None
     trained_on: list[TrainedOn] | None
     """None where it is not known."""
@@ -58,9 +60,9 @@ class DataInfo(BaseModel):
     split: str
     """test, or official:<part>."""
     fold: int
-    mpp: float = Field(gt=0)
+    mpp: FiniteFloat = Field(gt=0)
     synthetic: bool
-    n_images: int = Field(ge=0)
+    n_images: Count
 
 
 class Contamination(BaseModel):
@@ -89,13 +91,12 @@ class ResultRecord(BaseModel):
 
     def relative_path(self) -> Path:
         """`<model>/<sha12>/<dataset>@<rev8>/<split>.json` below a results folder."""
-        sha = (self.model.file_sha256 or "predictions")[:12]
-        split = self.data.split.replace(":", "-") + f"-fold{self.data.fold}"
+        data = self.data
         return Path(
             _safe(self.model.name),
-            sha,
-            f"{_safe(self.data.name)}@{self.data.fingerprint[:8]}",
-            f"{_safe(split)}.json",
+            _safe((self.model.file_sha256 or "predictions")[:12]),
+            _safe(f"{data.name}@{data.fingerprint[:8]}"),
+            _safe(f"{data.split.replace(':', '-')}-fold{data.fold}") + ".json",
         )
 
     def to_json(self) -> str:
@@ -105,37 +106,64 @@ class ResultRecord(BaseModel):
 
 
 def _safe(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).lstrip(".") or "_"
+    """One path component that stays inside its folder, whatever a stranger called things."""
+    kept = "".join(c if c.isalnum() or c in "-_.@" else "_" for c in name).lstrip(".")
+    return kept[:MAX_COMPONENT] or "_"
 
 
 def read_result(path: Path) -> ResultRecord:
     """Read one result file strictly.
 
     Raises:
-        DataError: the file is too large, no JSON, of another version, has unknown or missing
-            fields, or NaN anywhere. Invariants of the scores are checked by the eval wing.
+        DataError: the file is missing, too large, no JSON, of another version, has unknown,
+            missing or repeated fields, or NaN anywhere. Invariants of the scores are checked by
+            the eval wing.
     """
-    if path.stat().st_size > MAX_RESULT_BYTES:
-        raise DataError(f"{path}: larger than {MAX_RESULT_BYTES} bytes; this is no result file")
+    raw = _parse(path)
+    version = raw.get("schema_version")
+    if type(version) is not int or version != RESULT_SCHEMA_VERSION:
+        raise DataError(
+            f"{path}: schema_version is {version!r:.80}; this version of cerberus-bench reads"
+            f" {RESULT_SCHEMA_VERSION}. Evaluate again, or install the version that wrote it."
+        )
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-        if isinstance(raw, dict) and raw.get("schema_version") != RESULT_SCHEMA_VERSION:
-            raise DataError(
-                f"{path}: schema_version is {raw.get('schema_version')!r}; this version of"
-                f" cerberus-bench reads {RESULT_SCHEMA_VERSION}. Evaluate again, or install the"
-                " version that wrote it."
-            )
         return ResultRecord.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise DataError(
-            f"{path}: {place or 'file'}: {first['msg']} (got {first['input']!r:.80}). The file was"
-            " changed or written by something else; evaluate again."
+            f"{path}: {place}: {first['msg']} (got {first['input']!r:.80}). The file was changed"
+            " or written by something else; evaluate again."
         ) from None
-    except (ValueError, UnicodeDecodeError) as error:
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_RESULT_BYTES + 1)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}; give the path of a result file") from None
+    if len(content) > MAX_RESULT_BYTES:
+        raise DataError(f"{path}: larger than {MAX_RESULT_BYTES} bytes; this is no result file")
+    try:
+        raw = json.loads(
+            content.decode("utf-8"),
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_refuse_repeated,
+        )
+        json.dumps(raw, ensure_ascii=False).encode("utf-8")  # a lone surrogate cannot be written
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a JSON result file: {error}") from None
+    if not isinstance(raw, dict):
+        raise DataError(f"{path}: not a JSON result file: holds a {type(raw).__name__}")
+    return raw
 
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not allowed; an undefined value is null")
+
+
+def _refuse_repeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise ValueError(f"a field is given twice among {[key for key, _ in pairs]}")
+    return dict(pairs)
