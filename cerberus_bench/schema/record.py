@@ -1,6 +1,6 @@
 """Record: one image region with what is annotated on it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -124,6 +124,11 @@ class RecordSource(Protocol):
     @property
     def label_spaces(self) -> Mapping[str, LabelSpace]:
         """Task -> what the dataset's class indices mean."""
+        ...
+
+    @property
+    def sample_ids(self) -> Sequence[str]:
+        """Ids of the records, in order, without decoding them."""
         ...
 
     def __len__(self) -> int:
