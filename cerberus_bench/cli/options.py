@@ -1,0 +1,37 @@
+"""Options that several verbs share, declared once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+Data = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data",
+        metavar="NAME|DIR",
+        help="Dataset name or harmonised folder; repeat it, or separate by commas."
+        " Default: the embedded phantom.",
+    ),
+]
+
+Split = Annotated[
+    str, typer.Option(help="test, validation, train, or official:PART for the source's own split.")
+]
+
+Fold = Annotated[int, typer.Option(min=1, max=3, help="Which of the three folds is the test fold.")]
+
+Results = Annotated[Path, typer.Option("--out", help="Folder for result records.")]
+
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="Allow a MODEL of the form module:factory, which runs its code."),
+]
+
+
+def split_commas(values: list[str] | None, default: tuple[str, ...] = ()) -> list[str]:
+    """Flatten `--data a,b --data c` to a, b, c."""
+    parts = [part.strip() for value in values or default for part in value.split(",")]
+    return [part for part in parts if part]

@@ -1,0 +1,1 @@
+"""Each verb as a plain function without a terminal: the same workflow serves Python and the CLI."""

@@ -1,0 +1,156 @@
+"""What can be evaluated: zoo names, model files, and (trusted) user code, behind one protocol."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.labels import LabelSpace
+from cerberus_bench.schema.prediction import PredictedInstances, Prediction
+from cerberus_bench.schema.record import Record
+from cerberus_bench.schema.result import ModelInfo
+from cerberus_bench.schema.tasks import INSTANCE_TASKS, TASKS
+
+if TYPE_CHECKING:
+    from cerberus_bench.model_zoo.checkpoint import LoadedModel
+
+
+class Predictor(Protocol):
+    """Anything that can be evaluated."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """Which model this is."""
+        ...
+
+    @property
+    def label_spaces(self) -> Mapping[str, LabelSpace]:
+        """Task -> classes; its keys are the tasks that the model predicts."""
+        ...
+
+    def predict(self, record: Record, tasks: Collection[str]) -> Prediction:
+        """Predict some of the model's tasks on one record, on the record's own grid."""
+        ...
+
+
+def find_model(name: str, *, trust: bool = False) -> Predictor:
+    """A predictor from a zoo name, a model file, or (trusted) `module:factory`.
+
+    Raises:
+        DataError: there is no such model, the file is refused, or code is not trusted.
+    """
+    if ":" in name and not Path(name).exists():
+        return _from_factory(name, trust)
+    from cerberus_bench.model_zoo import load_model
+
+    return NetworkPredictor(load_model(name))
+
+
+@dataclass(frozen=True)
+class NetworkPredictor:
+    """A network of the zoo with its card."""
+
+    loaded: "LoadedModel"
+
+    @property
+    def info(self) -> ModelInfo:
+        """Model facts from the card."""
+        return self.loaded.info()
+
+    @property
+    def label_spaces(self) -> Mapping[str, LabelSpace]:
+        """Label spaces from the card."""
+        return self.loaded.label_spaces
+
+    def predict(self, record: Record, tasks: Collection[str]) -> Prediction:
+        """Run the network at its own mpp and map what it finds back to the record's grid."""
+        from cerberus_bench.model_zoo.runner import predict_image
+
+        return predict_image(
+            self.loaded, record.image, record.mpp, sample_id=record.sample_id, tasks=tasks
+        )
+
+
+@dataclass(frozen=True)
+class CallablePredictor:
+    """User code: an object with `predict(image) -> {task: label map}`."""
+
+    name: str
+    model: Any
+
+    @property
+    def label_spaces(self) -> Mapping[str, LabelSpace]:
+        """The instance tasks that the object names in `tasks` (default: nuclei, gland, lumen)."""
+        tasks = getattr(self.model, "tasks", INSTANCE_TASKS)
+        return {task: TASKS[task].labels for task in tasks}
+
+    @property
+    def info(self) -> ModelInfo:
+        """Model facts: little is known of user code."""
+        tasks = list(self.label_spaces)
+        kind = "multi" if len(tasks) > 1 else "single"
+        return ModelInfo(
+            name=self.name, file_sha256=None, tasks=tasks, kind=kind, trained_on=None
+        )
+
+    def predict(self, record: Record, tasks: Collection[str]) -> Prediction:
+        """Call the object on the image and take the tasks that were asked for.
+
+        Raises:
+            DataError: a label map does not fit the image.
+        """
+        found = self.model.predict(record.image)
+        return Prediction(
+            sample_id=record.sample_id,
+            instances={t: as_instances(found[t], record, t) for t in tasks if t in found},
+        )
+
+
+def as_instances(
+    labels: NDArray[Any], record: Record, task: str, classes: Mapping[int, int] | None = None
+) -> PredictedInstances:
+    """Check a foreign label map against its record.
+
+    Args:
+        labels: (H, W) non-negative integers, 0 = background.
+        record: what it was predicted on.
+        task: its task, for the error.
+        classes: id -> one-based class index; absent ids have no class.
+
+    Raises:
+        DataError: shape or dtype do not fit.
+    """
+    labels = np.asarray(labels)
+    if labels.shape != record.image.shape[:2] or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{record.sample_id}: the {task} label map has shape {labels.shape} and dtype"
+            f" {labels.dtype}; it must be integers of shape {record.image.shape[:2]}, the image's."
+        )
+    if labels.size and (labels.min() < 0 or labels.max() >= 2**31):
+        raise DataError(f"{record.sample_id}: {task} ids must lie in 0 .. 2^31 - 1")
+    ids = np.unique(labels).astype(np.int64)
+    ids = ids[ids > 0]
+    indices = np.array([(classes or {}).get(i, 0) for i in ids.tolist()], np.int64)
+    return PredictedInstances(labels.astype(np.int32), ids, indices, np.ones(len(ids)))
+
+
+def _from_factory(name: str, trust: bool) -> Predictor:
+    if not trust:
+        raise DataError(
+            f"{name} is code: loading it runs it. Add --trust (trust=True) if you trust it."
+        )
+    module, _, factory = name.partition(":")
+    try:
+        model = getattr(import_module(module), factory)()
+    except (ImportError, AttributeError) as error:
+        raise DataError(f"{name}: {error}. Is the module importable from here?") from error
+    if hasattr(model, "predict"):
+        return CallablePredictor(name, model)
+    from cerberus_bench.model_zoo.checkpoint import wrap_module
+
+    return NetworkPredictor(wrap_module(name, model))
