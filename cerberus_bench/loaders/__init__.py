@@ -1,0 +1,1 @@
+"""Sources into harmonised records, and harmonised records back from disk."""
