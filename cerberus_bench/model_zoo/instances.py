@@ -1,0 +1,275 @@
+"""From probability maps to instances, by the rules of the published post-processing.
+
+Source: Graham et al., "One Model is All You Need", Medical Image Analysis 2023, and its published
+inference code, whose results these functions reproduce object for object. All sizes are px.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from cerberus_bench.schema.errors import DataError
+
+NUCLEUS_MASK_MIN_AREA = 8
+NUCLEUS_MARKER_MIN_AREA = 4
+MIN_CONTOUR_POINTS = 3
+"""Objects whose outline has fewer points are left out of the instance table."""
+
+Mask = NDArray[np.uint8]
+Box = tuple[slice, slice]
+
+
+@dataclass(frozen=True, slots=True)
+class RegionRules:
+    """How glands or lumina are cut out of their probability map; sizes at scale factor 1."""
+
+    threshold: float
+    """Least inner probability of the foreground, exclusive."""
+    min_area: int
+    """Smaller components are dropped, px."""
+    dilation: int
+    """Side of the ellipse that gives back what training targets eroded, px."""
+
+
+GLAND_RULES = RegionRules(threshold=0.55, min_area=1000, dilation=10)
+LUMEN_RULES = RegionRules(threshold=0.5, min_area=150, dilation=2)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceTable:
+    """One row an object, in ascending id order."""
+
+    id: NDArray[np.int32]
+    box: NDArray[np.int32]
+    """(n, 4) y0, x0, y1, x1, half-open, px."""
+    centroid: NDArray[np.float64]
+    """(n, 2) x, y, px."""
+    type: NDArray[np.int32]
+    """(n,) majority class inside; 0 without a type map, or where it is all background."""
+    type_prob: NDArray[np.float64]
+    """(n,) share of the object's pixels that have this class; 0 without a type map."""
+    contours: list[NDArray[np.int32]]
+    """Outer outline of each object, (points, 2) x, y, px."""
+
+    def __len__(self) -> int:
+        """How many objects there are."""
+        return len(self.id)
+
+
+def nuclei_instances(prob: NDArray[np.float32]) -> NDArray[np.int32]:
+    """Nuclei of a probability map, by marker-controlled watershed.
+
+    Args:
+        prob: (H, W, 2) inner and contour probabilities in 0..1.
+
+    Returns:
+        (H, W) label map, ids 1..n, 0 = background.
+
+    Raises:
+        DataError: the map has another shape.
+    """
+    from skimage.segmentation import watershed
+
+    inner, contour = _channels(prob)
+    cross = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+    eroded = _mask(cv2.erode(_mask(inner + contour > 0.5), cross))
+    mask = _drop_small(eroded, NUCLEUS_MASK_MIN_AREA)
+    markers = _drop_small(_mask(inner > 0.5), NUCLEUS_MARKER_MIN_AREA)
+    labels = watershed(-inner, _components(_fill_holes(markers)), mask=mask > 0)  # type: ignore[no-untyped-call]
+    return np.asarray(labels, dtype=np.int32)
+
+
+def gland_instances(prob: NDArray[np.float32], scale: float = 1.0) -> NDArray[np.int32]:
+    """Glands of a probability map.
+
+    Args:
+        prob: (H, W, 2) inner and contour probabilities in 0..1.
+        scale: px of this map a px of the network's output; slides are processed at 0.5.
+
+    Returns:
+        (H, W) label map, 0 = background. Ids follow the raster order of the objects; one that
+        later objects cover wholly is missing.
+
+    Raises:
+        DataError: the map has another shape.
+    """
+    return _region_instances(prob, scale, GLAND_RULES)
+
+
+def lumen_instances(prob: NDArray[np.float32], scale: float = 1.0) -> NDArray[np.int32]:
+    """Lumina of a probability map, also those outside glands; see `gland_instances`."""
+    return _region_instances(prob, scale, LUMEN_RULES)
+
+
+def lumina_inside_glands(lumen: NDArray[np.int32], gland: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Label map of the lumina with every pixel outside glands removed."""
+    return np.where(gland > 0, lumen, 0).astype(np.int32, copy=False)
+
+
+def instance_table(
+    labels: NDArray[np.integer], type_map: NDArray[np.integer] | None = None
+) -> InstanceTable:
+    """Measure every object of a label map.
+
+    An object's class is the most frequent one inside it, the second most frequent where that is
+    background; of equally frequent ones the lower. Objects whose outline has fewer than three
+    points are left out.
+
+    Args:
+        labels: (H, W) label map of any non-negative ids; 0 = background.
+        type_map: (H, W) class of every pixel, 0 = background; None leaves types 0.
+
+    Raises:
+        DataError: ids are negative, or the two maps differ in shape.
+    """
+    if type_map is not None and type_map.shape != labels.shape:
+        raise DataError(
+            f"the label map is {labels.shape} and its type map {type_map.shape}. "
+            "Both must have the same height and width."
+        )
+    ids, dense = _dense_labels(labels)
+    boxes = _boxes(dense)
+    outlines = [_outline(dense[box], i, box) for i, box in enumerate(boxes, start=1)]
+    kept = np.array([len(xy) >= MIN_CONTOUR_POINTS for xy in outlines], dtype=bool)
+    types, shares = _majority(dense, type_map, len(ids))
+    return InstanceTable(
+        id=ids[kept].astype(np.int32),
+        box=_box_array(boxes)[kept],
+        centroid=_centroids(dense, len(ids))[kept],
+        type=types[kept],
+        type_prob=shares[kept],
+        contours=[xy for xy, keep in zip(outlines, kept, strict=True) if keep],
+    )
+
+
+def _channels(prob: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    if prob.ndim != 3 or prob.shape[2] != 2:
+        raise DataError(
+            f"expected a probability map of shape (H, W, 2), inner and contour, got {prob.shape}. "
+            "Take channels 1 and 2 of the softmax and move them last."
+        )
+    inner, contour = np.moveaxis(prob.astype(np.float32, copy=False), 2, 0)
+    return np.ascontiguousarray(inner), np.ascontiguousarray(contour)
+
+
+def _region_instances(
+    prob: NDArray[np.float32], scale: float, rules: RegionRules
+) -> NDArray[np.int32]:
+    inner, contour = _channels(prob)
+    foreground = (inner > rules.threshold) & (contour <= 0.5)
+    mask = _drop_small(_mask(foreground), int(rules.min_area * scale**2))
+    components = _components(mask)
+    size = int(rules.dilation * scale)
+    if size < 1:
+        raise DataError(
+            f"scale {scale} leaves no dilation of {rules.dilation} px. Use a scale of at least "
+            f"{1 / rules.dilation}."
+        )
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    grown = np.zeros(components.shape, np.int32)
+    for i, box in enumerate(_boxes(components), start=1):
+        window = _padded(box, 2 * size, components.shape)
+        one = _mask(cv2.dilate(_mask(components[window] == i), kernel))
+        grown[window][_fill_holes(one) > 0] = i
+    return grown
+
+
+def _padded(box: Box, pad: int, shape: tuple[int, ...]) -> Box:
+    """Grow a box on each side by `pad`; a side that would leave the image is not grown at all.
+
+    That is the published code's rule, and it is visible: an object near the border is not dilated
+    beyond its own box there.
+    """
+
+    def grow(side: slice, length: int) -> slice:
+        start = side.start - pad if side.start - pad >= 0 else side.start
+        stop = side.stop + pad if side.stop + pad <= length - 1 else side.stop
+        return slice(start, stop)
+
+    return grow(box[0], shape[0]), grow(box[1], shape[1])
+
+
+def _mask(values: NDArray[np.bool_] | cv2.typing.MatLike) -> Mask:
+    return np.asarray(values, dtype=np.uint8)
+
+
+def _components(mask: Mask) -> NDArray[np.int32]:
+    """4-connected components, numbered in raster order."""
+    return np.asarray(cv2.connectedComponents(mask, connectivity=4)[1], dtype=np.int32)
+
+
+def _boxes(labels: NDArray[np.int32]) -> list[Box]:
+    """Half-open box of each id 1..n, all of which are present."""
+    return [(rows, columns) for rows, columns in ndimage.find_objects(labels)]
+
+
+def _drop_small(mask: Mask, min_area: int) -> Mask:
+    """Remove 4-connected components of fewer than `min_area` px."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+    keep = (stats[:, cv2.CC_STAT_AREA] >= min_area).astype(np.uint8)
+    keep[0] = 0
+    return _mask(keep[labels])
+
+
+def _fill_holes(mask: Mask) -> Mask:
+    """Fill the background that is not 4-connected to the outside of the image."""
+    outside = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    cv2.floodFill(outside, None, (0, 0), 2, flags=4)
+    return _mask(outside[1:-1, 1:-1] != 2)
+
+
+def _dense_labels(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Ascending ids present, and the map with the i-th of them replaced by i + 1."""
+    if labels.size == 0:
+        return np.zeros(0, np.int64), np.zeros(labels.shape, np.int32)
+    if labels.min() < 0:
+        raise DataError(f"the label map holds id {labels.min()}; ids must not be negative.")
+    if labels.max() > max(labels.size, 2**20):
+        present, inverse = np.unique(labels, return_inverse=True)
+        first = int(present[0] != 0)
+        return present[1 - first :].astype(np.int64), (inverse + first).astype(np.int32)
+    present = np.bincount(labels.ravel()) > 0
+    present[0] = False
+    rank = np.cumsum(present, dtype=np.int32)
+    rank[~present] = 0
+    return np.flatnonzero(present), rank[labels]
+
+
+def _outline(crop: NDArray[np.int32], i: int, box: Box) -> NDArray[np.int32]:
+    contours, _ = cv2.findContours(_mask(crop == i), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
+    offset = np.array((box[1].start, box[0].start), dtype=np.int32)
+    return np.asarray(contours[0].reshape(-1, 2) + offset, dtype=np.int32)
+
+
+def _box_array(boxes: list[Box]) -> NDArray[np.int32]:
+    rows = [(y.start, x.start, y.stop, x.stop) for y, x in boxes]
+    return np.array(rows, dtype=np.int32).reshape(-1, 4)
+
+
+def _centroids(dense: NDArray[np.int32], n: int) -> NDArray[np.float64]:
+    """Mean x, y of each object, from integer sums."""
+    ys, xs = np.nonzero(dense)
+    owner = dense[ys, xs]
+    area = np.bincount(owner, minlength=n + 1)[1:]
+    sums = [np.bincount(owner, weights=axis, minlength=n + 1)[1:] for axis in (xs, ys)]
+    return np.stack(sums, axis=1) / area[:, None]
+
+
+def _majority(
+    dense: NDArray[np.int32], type_map: NDArray[np.integer] | None, n: int
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Class of each object and the share of its pixels that have it."""
+    if type_map is None or n == 0:
+        return np.zeros(n, np.int32), np.zeros(n)
+    inside = dense > 0
+    types = type_map[inside].astype(np.int64)
+    n_types = max(2, int(types.max()) + 1)
+    cells = (dense[inside].astype(np.int64) - 1) * n_types + types
+    counts = np.bincount(cells, minlength=n * n_types).reshape(n, n_types)
+    best_class = counts[:, 1:].argmax(axis=1) + 1
+    best = np.where(counts[:, 1:].any(axis=1), best_class, 0)
+    share = counts[np.arange(n), best] / (counts.sum(axis=1) + 1e-6)
+    return best.astype(np.int32), share
