@@ -192,7 +192,9 @@ class PredictionsFolder:
         found = found[found > 0]
         if not rows:
             ones = np.ones(len(found))
-            return PredictedInstances(labels, found.astype(np.int64), ones.astype(np.int64) * 0, ones)
+            return PredictedInstances(
+                labels, found.astype(np.int64), ones.astype(np.int64) * 0, ones
+            )
         rows.sort()
         ids = np.array([r[0] for r in rows], np.int64)
         unknown = {r[1] for r in rows} - set(index)

@@ -94,9 +94,7 @@ class CallablePredictor:
         """Model facts: little is known of user code."""
         tasks = list(self.label_spaces)
         kind = "multi" if len(tasks) > 1 else "single"
-        return ModelInfo(
-            name=self.name, file_sha256=None, tasks=tasks, kind=kind, trained_on=None
-        )
+        return ModelInfo(name=self.name, file_sha256=None, tasks=tasks, kind=kind, trained_on=None)
 
     def predict(self, record: Record, tasks: Collection[str]) -> Prediction:
         """Call the object on the image and take the tasks that were asked for.

@@ -1,0 +1,171 @@
+"""`predict`: plain images to label maps, object tables and overlays."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.prediction import Prediction
+from cerberus_bench.schema.record import Coverage, Record, check_image
+from cerberus_bench.workflows.models import Predictor
+from cerberus_bench.workflows.progress import Progress, silent
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+MAX_PIXELS = 100_000_000
+OUTLINES = {"gland": "#2b8a3e", "lumen": "#212529", "nuclei": "#e03131"}
+"""Colours of the overlay, back to front."""
+TISSUE_PATCH_UM = 130
+"""A tissue class is predicted for images up to this side: patches of 224 px at 0.5 mpp."""
+
+
+def predict(
+    inputs: Sequence[Path],
+    model: Predictor,
+    out: Path,
+    *,
+    mpp: float,
+    progress: Progress = silent,
+) -> list[dict[str, Any]]:
+    """Write `<out>/<image>/` for every image: 16-bit maps, `objects.csv`, `overlay.png`.
+
+    Args:
+        inputs: image files, or folders of them.
+        model: what predicts.
+        out: folder to write below.
+        mpp: microns per pixel of the images, which plain images do not state.
+        progress: how far it is.
+
+    Raises:
+        DataError: an input is missing, no image, or too large.
+    """
+    files = _image_files(inputs)
+    names = [file.stem for file in files]
+    if len(set(names)) != len(names):
+        raise DataError("two inputs have the same name; predict them into different folders")
+    steps = progress(files, len(files), "predict")
+    return [_predict_file(file, model, out / file.stem, mpp) for file in steps]
+
+
+def _image_files(inputs: Sequence[Path]) -> list[Path]:
+    files: list[Path] = []
+    for path in inputs:
+        if path.is_dir():
+            files += sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise DataError(f"{path} does not exist")
+    if not files:
+        raise DataError(f"no images in {', '.join(map(str, inputs))} (looked for {SUFFIXES})")
+    return files
+
+
+def _predict_file(file: Path, model: Predictor, out: Path, mpp: float) -> dict[str, Any]:
+    record = _as_record(file, mpp)
+    tasks = [task for task in model.label_spaces if task != "tissue" or _is_patch(record)]
+    prediction = model.predict(record, tasks)
+    summary = _summary(file, record, prediction, model)
+    part = out.with_name(out.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    _save_maps(prediction, part)
+    _save_table(prediction, model, part / "objects.csv")
+    _save_overlay(record, prediction, part / "overlay.png")
+    (part / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    shutil.rmtree(out, ignore_errors=True)
+    part.rename(out)
+    return summary
+
+
+def _is_patch(record: Record) -> bool:
+    return max(record.image.shape[:2]) * record.mpp <= TISSUE_PATCH_UM
+
+
+def _as_record(file: Path, mpp: float) -> Record:
+    return Record(
+        sample_id=file.name,
+        dataset="images",
+        record=file.stem,
+        image=read_image(file),
+        mpp=mpp,
+        native_mpp=mpp,
+        coverage=dict[str, Coverage](),
+        group=file.stem,
+        group_level="image",
+    )
+
+
+def read_image(file: Path) -> NDArray[np.uint8]:
+    """Read an 8-bit RGB image.
+
+    Raises:
+        DataError: it is no image, has another mode, or is larger than `MAX_PIXELS`.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(f"{file}: {image.width} x {image.height} px; predict parts of it")
+            if image.mode not in ("RGB", "RGBA", "P"):
+                raise DataError(f"{file}: mode {image.mode}; convert the image to 8-bit RGB")
+            pixels = np.array(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError) as error:
+        raise DataError(f"{file}: not a readable image: {error}") from None
+    check_image(pixels, str(file))
+    return pixels
+
+
+def _save_maps(prediction: Prediction, out: Path) -> None:
+    from PIL import Image
+
+    for task, instances in prediction.instances.items():
+        if len(instances.ids) and instances.ids[-1] > 65_535:
+            raise DataError(f"{prediction.sample_id}: more than 65,535 {task}; cut the image up")
+        Image.fromarray(instances.labels.astype(np.uint16)).save(out / f"{task}.png")
+
+
+def _save_table(prediction: Prediction, model: Predictor, path: Path) -> None:
+    import pandas as pd
+
+    rows = []
+    for task, instances in prediction.instances.items():
+        names = ("", *model.label_spaces[task].classes)
+        area = np.bincount(instances.labels.ravel(), minlength=1)
+        columns = (instances.ids, instances.classes, instances.scores)
+        for number, index, score in zip(*(c.tolist() for c in columns), strict=True):
+            rows.append((task, number, names[index], round(score, 4), int(area[number])))
+    frame = pd.DataFrame(rows, columns=["task", "id", "class", "score", "area_px"])
+    frame.to_csv(path, index=False)
+
+
+def _save_overlay(record: Record, prediction: Prediction, path: Path) -> None:
+    from PIL import Image
+
+    from cerberus_bench.pictures import outline
+
+    image = record.image
+    for task, colour in OUTLINES.items():
+        if task in prediction.instances:
+            image = outline(image, prediction.instances[task].labels, colour)
+    Image.fromarray(image).save(path)
+
+
+def _summary(
+    file: Path, record: Record, prediction: Prediction, model: Predictor
+) -> dict[str, Any]:
+    tissue = prediction.tissue
+    classes = model.label_spaces["tissue"].classes if tissue is not None else ()
+    return {
+        "image": file.name,
+        "mpp": record.mpp,
+        "size_px": list(record.image.shape[1::-1]),
+        "objects": {task: len(found.ids) for task, found in prediction.instances.items()},
+        "tissue": None if tissue is None else classes[int(np.argmax(tissue))],
+        "model": model.info.name,
+    }
