@@ -1,0 +1,235 @@
+"""Object Hausdorff distance of the GlaS contest, on full pixel sets.
+
+Sirinukunwattana et al., Gland segmentation in colon histology images: the GlaS challenge contest,
+2017, section 4.3.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cerberus_bench.eval.counts import Counts, ratio
+from cerberus_bench.eval.glas import GlasConvention, counted_predictions, glas_empty, partners
+from cerberus_bench.eval.overlap import Bool, Int64, Overlap, overlap
+
+if TYPE_CHECKING:
+    from scipy.spatial import KDTree
+
+
+@dataclass(frozen=True, slots=True)
+class HausdorffCounts(Counts):
+    """Sums behind the object Hausdorff distance over images with objects on both sides."""
+
+    truth_sum: float = 0.0
+    """Sum over truth objects of area times distance to their partner."""
+    truth_area: int = 0
+    """px of these truth objects."""
+    prediction_sum: float = 0.0
+    prediction_area: int = 0
+    n_one_empty: int = 0
+    """Images with objects on one side only, where the distance is infinite."""
+
+    @property
+    def finite(self) -> float:
+        """The distance over images with objects on both sides; NaN without any."""
+        truth = ratio(self.truth_sum, self.truth_area)
+        return 0.5 * (truth + ratio(self.prediction_sum, self.prediction_area))
+
+    @property
+    def object_hausdorff(self) -> float:
+        """The distance, infinite if it is so in any image; NaN where all are empty."""
+        return float("inf") if self.n_one_empty else self.finite
+
+
+def object_hausdorff(
+    truth: ArrayLike,
+    prediction: ArrayLike,
+    mpp: float | None = None,
+    *,
+    convention: GlasConvention = "exact",
+) -> float:
+    """Object Hausdorff distance of one image, in px, or in um with `mpp`.
+
+    Each object is compared with the object of the other side it overlaps most or, without any
+    overlap, with the one at the smallest Hausdorff distance; distances are weighted by area.
+
+    Args:
+        truth: (H, W) integer label map.
+        prediction: (H, W) integer label map.
+        mpp: microns per pixel.
+        convention: what two empty maps score: NaN (exact) or 0 (glas).
+
+    Returns:
+        The distance; inf where only one side is empty.
+
+    Raises:
+        DataError: see `overlap`; or the convention is not known.
+    """
+    truth, prediction = np.asarray(truth), np.asarray(prediction)
+    table = overlap(truth, prediction)
+    if glas_empty(table, convention):
+        return 0.0
+    distance = hausdorff_counts(truth, prediction, table).object_hausdorff
+    return distance if mpp is None else distance * mpp
+
+
+def hausdorff_counts(
+    truth: NDArray[np.integer],
+    prediction: NDArray[np.integer],
+    table: Overlap,
+    *,
+    ignore: Bool | None = None,
+) -> HausdorffCounts:
+    """Area-weighted distances in px of one image.
+
+    Args:
+        truth: (H, W) label map.
+        prediction: (H, W) label map.
+        table: their table, made with the same `ignore`.
+        ignore: (H, W) True where pixels count for neither side.
+    """
+    counted = counted_predictions(table)
+    if not (table.n_truth and counted.any()):
+        return HausdorffCounts(n_one_empty=int(table.n_truth > 0 or bool(counted.any())))
+    sides = (
+        _Side(truth, table.truth_ids, ignore),
+        _Side(prediction, table.prediction_ids, ignore),
+    )
+    distances = _Distances(sides)
+    truth_distance = distances.of_truth(table, np.flatnonzero(counted))
+    prediction_distance = distances.of_predictions(table, np.flatnonzero(counted))
+    areas = table.prediction_areas[counted]
+    return HausdorffCounts(
+        float((table.truth_areas * truth_distance).sum()),
+        int(table.truth_areas.sum()),
+        float((areas * prediction_distance).sum()),
+        int(areas.sum()),
+    )
+
+
+class _Side:
+    """The objects of one map: index of each pixel, pixels and bounding box of each object."""
+
+    def __init__(self, labels: NDArray[np.integer], ids: Int64, ignore: Bool | None) -> None:
+        self.index = _index_map(labels, ids)
+        if ignore is not None:
+            self.index[ignore] = -1
+        self.pixels = _by_object(self.index, self.index >= 0, len(ids))
+        self._edges = _by_object(self.index, _edge(self.index), len(ids))
+        extremes = [(*p.min(axis=0), *p.max(axis=0)) for p in self.pixels]
+        self.boxes = np.array(extremes, np.int64).reshape(-1, 4)
+        self._trees: dict[int, KDTree] = {}
+
+    def edge_tree(self, i: int) -> "KDTree":
+        """The pixels of object i with a 4-neighbour outside it, searchable."""
+        from scipy.spatial import KDTree
+
+        if i not in self._trees:
+            self._trees[i] = KDTree(self._edges[i])
+        return self._trees[i]
+
+
+def _index_map(labels: NDArray[np.integer], ids: Int64) -> Int64:
+    place = np.searchsorted(ids, labels.astype(np.int64))
+    place[place == len(ids)] = 0
+    place[ids[place] != labels] = -1
+    return place.astype(np.int64, copy=False)
+
+
+def _edge(index: Int64) -> Bool:
+    edge = np.zeros(index.shape, np.bool_)
+    for one, other in (
+        (np.s_[1:], np.s_[:-1]),
+        (np.s_[:, 1:], np.s_[:, :-1]),
+    ):
+        change = index[one] != index[other]
+        edge[one] |= change
+        edge[other] |= change
+    return edge & (index >= 0)
+
+
+def _by_object(index: Int64, where: Bool, n: int) -> tuple[NDArray[np.intp], ...]:
+    pixels = np.argwhere(where)
+    owner = index[where]
+    order = np.argsort(owner, kind="stable")
+    cuts = np.cumsum(np.bincount(owner, minlength=n))[:-1]
+    return tuple(np.split(pixels[order], cuts))
+
+
+class _Distances:
+    """Hausdorff distances between truth objects and predictions, each computed once."""
+
+    def __init__(self, sides: tuple[_Side, _Side]) -> None:
+        self._truth, self._prediction = sides
+        self._known: dict[tuple[int, int], float] = {}
+
+    def of_truth(self, table: Overlap, counted: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Distance of each truth object to its partner."""
+        rows = partners(table, "truth")
+        overlapping = _lookup(table.pair_truth[rows], table.pair_prediction[rows])
+        return np.array(
+            [
+                self._pair(t, overlapping[t])
+                if t in overlapping
+                else self._nearest([(t, int(p)) for p in counted])
+                for t in range(table.n_truth)
+            ]
+        )
+
+    def of_predictions(self, table: Overlap, counted: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Distance of each counted prediction to its partner."""
+        rows = partners(table, "prediction")
+        overlapping = _lookup(table.pair_prediction[rows], table.pair_truth[rows])
+        return np.array(
+            [
+                self._pair(overlapping[p], p)
+                if p in overlapping
+                else self._nearest([(t, p) for t in range(table.n_truth)])
+                for p in map(int, counted)
+            ]
+        )
+
+    def _nearest(self, pairs: list[tuple[int, int]]) -> float:
+        """The smallest distance of the pairs.
+
+        Two sets are never closer than their bounding boxes differ at any of the four sides, so
+        pairs are tried by that bound until it exceeds the best distance found.
+        """
+        t, p = np.array(pairs).T
+        bounds = np.abs(self._truth.boxes[t] - self._prediction.boxes[p]).max(axis=1)
+        best = float("inf")
+        for row in np.argsort(bounds, kind="stable"):
+            if bounds[row] >= best:
+                break
+            best = min(best, self._pair(*pairs[row]))
+        return best
+
+    def _pair(self, t: int, p: int) -> float:
+        if (t, p) not in self._known:
+            self._known[t, p] = max(
+                _directed(self._truth, t, self._prediction, p),
+                _directed(self._prediction, p, self._truth, t),
+            )
+        return self._known[t, p]
+
+
+def _directed(here: _Side, i: int, there: _Side, j: int) -> float:
+    """Largest distance from a pixel of object i to the nearest pixel of object j.
+
+    Pixels shared by both are at distance 0. From any other pixel the nearest of j is on the edge
+    of j: from an inner one a step towards the pixel stays in j and is closer. The farthest pixel
+    of i, however, may lie inside it, so all of i are asked.
+    """
+    pixels = here.pixels[i]
+    outside = pixels[there.index[pixels[:, 0], pixels[:, 1]] != j]
+    if len(outside) == 0:
+        return 0.0
+    distance, _ = there.edge_tree(j).query(outside)
+    return float(np.max(distance))
+
+
+def _lookup(keys: Int64, values: Int64) -> Mapping[int, int]:
+    return dict(zip(keys.tolist(), values.tolist(), strict=True))
