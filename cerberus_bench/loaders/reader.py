@@ -84,28 +84,28 @@ class Reader(Protocol):
         ...
 
 
-def native_record(spec: DatasetSpec, image: SourceImage, **found: Any) -> Record:
+def native_record(spec: DatasetSpec, listed: SourceImage, /, **found: Any) -> Record:
     """The native `Record` of a listed image.
 
     Args:
         spec: its dataset.
-        image: what is known about it.
+        listed: what is known about the image.
         **found: the remaining fields of `Record`: `image`, `coverage`, `instances` and others;
             `mpp` where the file states it, else the spec's value is taken.
     """
     mpp = found.pop("mpp", spec.mpp)
     fixed = {
-        "sample_id": f"{spec.name}/{image.record}",
+        "sample_id": f"{spec.name}/{listed.record}",
         "dataset": spec.name,
-        "record": image.record,
+        "record": listed.record,
         "mpp": mpp,
         "native_mpp": mpp,
-        "group": image.group,
-        "group_level": image.group_level,
-        "origins": image.origins,
-        "official_split": image.official_split,
+        "group": listed.group,
+        "group_level": listed.group_level,
+        "origins": listed.origins,
+        "official_split": listed.official_split,
         "organ": spec.organ,
-        "attributes": image.attributes,
+        "attributes": listed.attributes,
         "licence": spec.licence.id,
     }
     return Record(**{**fixed, **found})

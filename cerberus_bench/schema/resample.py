@@ -57,6 +57,8 @@ def resize_labels(labels: NDArray[T], shape: tuple[int, int]) -> NDArray[T]:
     )
     result = resize_nearest(labels, shape)
     candidates = [(r, c) for r in range(row_index.shape[1]) for c in range(column_index.shape[1])]
+    if len(candidates) == 1:
+        return result
     values = [labels[row_index[:, r, None], column_index[None, :, c]] for r, c in candidates]
     mixed = np.nonzero(np.any([value != values[0] for value in values[1:]], axis=0))
     if not mixed[0].size:

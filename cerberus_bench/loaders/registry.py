@@ -1,0 +1,41 @@
+"""All source datasets, listed by hand."""
+
+from difflib import get_close_matches
+
+from cerberus_bench.loaders.reader import Reader
+from cerberus_bench.loaders.sources import consep, glas, monuseg
+from cerberus_bench.schema.dataset import DatasetSpec
+from cerberus_bench.schema.errors import DataError
+
+PHANTOM = "phantom"
+
+_READERS: tuple[Reader, ...] = (glas.READER, consep.READER, monuseg.READER)
+
+
+def names() -> tuple[str, ...]:
+    """Names of all datasets, the embedded phantom first."""
+    return (PHANTOM, *(reader.spec.name for reader in _READERS))
+
+
+def specs() -> tuple[DatasetSpec, ...]:
+    """Specs of all datasets, the embedded phantom first."""
+    return tuple(get(name).spec for name in names())
+
+
+def get(name: str) -> Reader:
+    """The reader of a dataset; its `spec` says what is known about it.
+
+    Raises:
+        DataError: no dataset has that name.
+    """
+    if name == PHANTOM:
+        # the generator is only wanted by those who ask for it
+        from cerberus_bench.loaders.phantom.source import READER
+
+        return READER
+    for reader in _READERS:
+        if reader.spec.name == name:
+            return reader
+    close = get_close_matches(name, names(), n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    raise DataError(f"there is no dataset {name!r}.{hint} Known are {', '.join(names())}.")
