@@ -1,0 +1,68 @@
+"""The HTML shell of reports: one file, no script, nothing fetched, everything escaped."""
+
+import base64
+import io
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cerberus_bench.pictures.draw import Image
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+JPEG_QUALITY = 88
+
+
+def data_uri(image: Image, *, lossless: bool = False) -> str:
+    """The image as a `data:` URI: JPEG with full colour resolution, or PNG if lossless.
+
+    Args:
+        image: (H, W, 3) uint8.
+        lossless: PNG instead of JPEG.
+    """
+    from PIL import Image as Pillow
+
+    buffer = io.BytesIO()
+    picture = Pillow.fromarray(np.ascontiguousarray(image))
+    if lossless:
+        picture.save(buffer, "PNG", optimize=True)
+    else:
+        # thin coloured lines bleed where chroma is subsampled
+        picture.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
+    kind = "png" if lossless else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def render_page(template: str, **context: object) -> str:
+    """Fill a template of this folder; text is escaped, and a missing name is an error.
+
+    Args:
+        template: file name in `pictures/templates`; it extends `shell.html`, which wants `title`.
+        context: what the template shows.
+    """
+    return _environment().get_template(template).render(**context)
+
+
+def write_page(html: str, out: Path) -> Path:
+    """Write a page at once: to a temporary name beside `out`, then renamed."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draft = out.with_name(f".{out.name}.part")
+    draft.write_text(html, encoding="utf-8")
+    draft.replace(out)
+    return out
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("cerberus_bench.pictures", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
