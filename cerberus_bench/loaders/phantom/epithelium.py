@@ -34,17 +34,17 @@ _NUCLEI_REACH_PX = -5.0
 _HALF = np.float32(0.5)
 
 
-def paint_epithelium(section: Section, fibres: Fibres, *, inflamed: bool = False) -> GlandLayer:
-    """Paint the glands of `section.glands`; nuclei go to its cast, to be painted later.
+def paint_epithelium(
+    section: Section, shape: GlandMap, fibres: Fibres, *, inflamed: bool = False
+) -> GlandLayer:
+    """Paint glands; their nuclei go to the cast of `section`, to be painted later.
 
     Args:
         section: its ground is painted already.
+        shape: its glands.
         fibres: give the wisps of mucin their texture.
         inflamed: neutrophils pass through the epithelium of normal glands too.
     """
-    shape = section.glands
-    if shape is None:
-        raise ValueError("paint_epithelium needs a section with glands")
     layer = render_glands(shape, section.size)
     _paint_cytoplasm(section, shape, layer)
     paint(

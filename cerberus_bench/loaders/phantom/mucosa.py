@@ -10,6 +10,7 @@ from cerberus_bench.loaders.phantom.glands import MucosaKind, plan_crypts, plan_
 from cerberus_bench.loaders.phantom.layer import Section
 from cerberus_bench.loaders.phantom.stroma import (
     LAMINA_PROPRIA,
+    Fibres,
     Population,
     add_bleeding,
     add_population,
@@ -69,12 +70,18 @@ def build_mucosa(
         section.glands = map_glands(streams.plan, streams.texture, size, glands)
     fibres = draw_fibres(section, turn, LAMINA_PROPRIA)
     paint_ground(section, LAMINA_PROPRIA, fibres)
-    layer = paint_epithelium(section, fibres, inflamed=kind == "inflamed") if glands else None
+    layer = _paint_glands(section, fibres, inflamed=kind == "inflamed")
     add_vessels(section, streams.plan.below(4))
     if streams.plan.chance(0.5):
         add_bleeding(section)
     add_population(section, fibres, _population(section, kind, training))
     return layer
+
+
+def _paint_glands(section: Section, fibres: Fibres, *, inflamed: bool) -> GlandLayer | None:
+    if section.glands is None:
+        return None
+    return paint_epithelium(section, section.glands, fibres, inflamed=inflamed)
 
 
 def _population(section: Section, kind: MucosaKind, training: bool) -> Population:

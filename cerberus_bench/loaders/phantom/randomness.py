@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerberus_bench.loaders.phantom.tables import sincos
+from cerberus_bench.schema.errors import DataError
 
 VERSION = 1
 """Version of the recipe; a change of any byte of any scene needs a new one."""
@@ -49,11 +50,11 @@ class RandomStream:
     """Endless random numbers keyed by version, seed, family, purpose and index, on any machine."""
 
     def __init__(self, seed: int, family: Family, purpose: Purpose, index: int) -> None:
-        """Open the stream; raises ValueError for a seed or index outside 0 .. 2^48 - 1."""
+        """Open the stream; raises DataError for a seed or index outside 0 .. 2^48 - 1."""
         if not 0 <= seed < _MAX_SEED:
-            raise ValueError(f"phantom seed {seed} is outside 0 .. 2^48 - 1; choose one inside")
+            raise DataError(f"phantom seed {seed} is outside 0 .. 2^48 - 1; choose one inside")
         if not 0 <= index < _MAX_INDEX:
-            raise ValueError(f"phantom index {index} is outside 0 .. 2^48 - 1; choose one inside")
+            raise DataError(f"phantom index {index} is outside 0 .. 2^48 - 1; choose one inside")
         stream = (family << 8) | purpose
         key = np.array([(seed << 16) | stream, (VERSION << 48) | index], np.uint64)
         self._words = np.random.Philox(key=key)

@@ -19,6 +19,7 @@ from cerberus_bench.loaders.phantom.slide import draw_slide
 from cerberus_bench.loaders.phantom.tissue import Tissue, build_tissue
 from cerberus_bench.loaders.phantom.truth import tidy_nuclei
 from cerberus_bench.loaders.phantom.units import Labels
+from cerberus_bench.schema.errors import DataError
 
 MUCOSA_PER_SLIDE = 8
 PATCHES_PER_SLIDE = 18
@@ -73,7 +74,7 @@ def mucosa_scene(
             focus); the tissue and the ground truth are the same.
 
     Raises:
-        ValueError: for a size, seed, index or variant that the phantom does not have.
+        DataError: for a size, seed, index or variant that the phantom does not have.
     """
     section = _blank(Family.MUCOSA, index, index // MUCOSA_PER_SLIDE, seed, size, variant)
     kind = draw_kind(section)
@@ -95,7 +96,7 @@ def tissue_patch(
         variant: as for `mucosa_scene`.
 
     Raises:
-        ValueError: for a size, seed, index or variant that the phantom does not have.
+        DataError: for a size, seed, index or variant that the phantom does not have.
     """
     number = index // PATCHES_PER_SLIDE
     section = _blank(Family.TISSUE, index, number, seed, size, variant)
@@ -116,7 +117,7 @@ def signet_ring_scene(
         variant: as for `mucosa_scene`.
 
     Raises:
-        ValueError: for a size, seed, index or variant that the phantom does not have.
+        DataError: for a size, seed, index or variant that the phantom does not have.
     """
     number = index // SIGNET_PER_SLIDE
     section = _blank(Family.SIGNET_RING, index, number, seed, size, variant)
@@ -126,7 +127,7 @@ def signet_ring_scene(
 
 def _blank(family: Family, index: int, slide: int, seed: int, size: int, variant: str) -> Section:
     if size < _SIZE_STEP or size % _SIZE_STEP:
-        raise ValueError(f"phantom size {size} px is not a positive multiple of {_SIZE_STEP}")
+        raise DataError(f"phantom size {size} px is not a positive multiple of {_SIZE_STEP}")
     streams = Streams.open(seed, family, index)
     textures = Textures.draw(streams.texture, size)
     return Section.blank(size, draw_slide(seed, family, slide, variant), streams, textures)

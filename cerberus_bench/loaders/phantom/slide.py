@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias, get_args
 
 from cerberus_bench.loaders.phantom.randomness import Family, Purpose, RandomStream
 from cerberus_bench.loaders.phantom.units import limit
+from cerberus_bench.schema.errors import DataError
 
 Vector: TypeAlias = tuple[float, float, float]
 Variant: TypeAlias = Literal["default", "stain-shift", "blur"]
@@ -59,7 +60,7 @@ def draw_slide(seed: int, family: Family, number: int, variant: str = "default")
     if variant == "blur":
         return replace(slide, blur_passes=_BLUR_PASSES)
     if variant != "default":
-        raise ValueError(f"phantom variant {variant!r} is unknown; choose one of {VARIANTS}")
+        raise DataError(f"phantom variant {variant!r} is unknown; choose one of {VARIANTS}")
     return slide
 
 
