@@ -1,0 +1,82 @@
+"""Verbs about data: list, harmonize, export."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cerberus_bench.cli.options import AsJson, Fold, Split
+
+
+class What(StrEnum):
+    """What `list` lists."""
+
+    datasets = "datasets"
+    models = "models"
+    tasks = "tasks"
+
+
+class ExportFormat(StrEnum):
+    """Formats of `export`."""
+
+    png = "png"
+    coco = "coco"
+
+
+_COLUMNS = {
+    What.datasets: ("name", "tasks", "images", "mpp", "licence", "evidence", "state"),
+    What.models: ("name", "outputs", "weights"),
+    What.tasks: ("name", "kind", "classes"),
+}
+
+
+def list_(
+    what: Annotated[What, typer.Argument(help="datasets, models or tasks.")] = What.datasets,
+    task: Annotated[str | None, typer.Option(help="Only what knows this task.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List datasets, models or tasks."""
+    from cerberus_bench.cli import show
+    from cerberus_bench.schema.errors import DataError
+    from cerberus_bench.schema.tasks import TASKS
+    from cerberus_bench.workflows import catalogue
+
+    if task is not None and task not in TASKS:
+        raise DataError(f"{task!r} is no task; the tasks are {', '.join(TASKS)}.")
+    if what is What.datasets:
+        rows = catalogue.datasets(task)
+    elif what is What.models:
+        rows = catalogue.models(task)
+    else:
+        rows = [row for row in catalogue.tasks() if task in (None, row["name"])]
+    if as_json:
+        show.print_json(rows)
+        return
+    columns = _COLUMNS[what]
+    show.table("", columns, [[_flat(row[column]) for column in columns] for row in rows])
+
+
+def _flat(value: Any) -> Any:
+    return ", ".join(value) if isinstance(value, list) else value
+
+
+def export(
+    name: Annotated[str, typer.Argument(metavar="NAME|DIR", help="Dataset or harmonised folder.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; must not exist.")],
+    form: Annotated[ExportFormat, typer.Option("--format", help="png or coco.")],
+    split: Split = "test",
+    fold: Fold = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Write a harmonised dataset for other frameworks."""
+    from cerberus_bench.cli import show
+    from cerberus_bench.workflows.data import open_data
+    from cerberus_bench.workflows.export import export as run
+
+    source = open_data(name, split=split, fold=fold, progress=show.bar)
+    done = run(source, out, form.value, progress=show.bar)
+    if as_json:
+        show.print_json(done)
+    else:
+        show.out.print(f"{done['records']} records, {done['objects']:,} objects -> {out}")

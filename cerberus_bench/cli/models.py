@@ -1,0 +1,98 @@
+"""Verbs about models: train, predict, convert."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cerberus_bench.cli.options import AsJson, Data, Fold, Trust, split_commas
+
+
+def train(
+    out: Annotated[Path, typer.Option(help="Folder for the model, its checkpoints and its log.")],
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option(help="Tasks to learn; repeat, or separate by commas. Default: all."),
+    ] = None,
+    data: Data = None,
+    arch: Annotated[
+        str, typer.Option(help="Architecture: a name of `list models`.")
+    ] = "cerberus-tiny",
+    recipe: Annotated[
+        str, typer.Option(help="A shipped recipe by name, or a TOML file.")
+    ] = "default",
+    fold: Fold = 3,
+    seed: Annotated[int | None, typer.Option(help="Overrides the recipe's seed.")] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="Overrides the recipe's time budget.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where OUT stopped.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train one network on one or more tasks. Never opens a test split."""
+    from cerberus_bench.cli import show
+    from cerberus_bench.cli.training import watch
+    from cerberus_bench.workflows.train import train as run
+
+    with watch() as on_progress:
+        done = run(
+            tasks=split_commas(tasks),
+            data=split_commas(data, ("phantom",)),
+            arch=arch,
+            recipe=recipe,
+            out=out,
+            fold=fold,
+            seed=seed,
+            max_minutes=max_minutes,
+            resume=resume,
+            progress=show.bar,
+            on_progress=on_progress,
+        )
+    if as_json:
+        show.print_json(done)
+    else:
+        show.out.print(
+            f"{done['steps']} steps in {done['seconds'] / 60:.1f} min, best validation"
+            f" {done['best_metric']:.4f} -> {done['model']}"
+        )
+
+
+def predict(
+    inputs: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    model: Annotated[str, typer.Option(help="Zoo name or model file.")],
+    mpp: Annotated[
+        float, typer.Option(help="Microns per pixel of the images, which they do not state.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write below.")] = Path("predictions"),
+    trust: Trust = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find nuclei, glands and lumina in plain images: label maps, tables, overlays."""
+    from cerberus_bench.cli import show
+    from cerberus_bench.workflows.models import find_model
+    from cerberus_bench.workflows.predict import predict as run
+
+    done = run(inputs, find_model(model, trust=trust), out, mpp=mpp, progress=show.bar)
+    if as_json:
+        show.print_json(done)
+        return
+    tasks = sorted({task for row in done for task in row["objects"]})
+    rows = [[row["image"], *(row["objects"].get(task) for task in tasks)] for row in done]
+    show.table("", ["image", *tasks], rows)
+    show.out.print(f"label maps, objects.csv and overlay.png of each image -> {out}")
+
+
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="The authors' weights.tar.")],
+    out: Annotated[Path, typer.Argument(help="Model file to write (.pt or .safetensors).")],
+    as_json: AsJson = False,
+) -> None:
+    """Turn published Cerberus weights into a model file."""
+    from cerberus_bench.cli import show
+    from cerberus_bench.workflows.convert import convert as run
+
+    done = run(checkpoint, out)
+    if as_json:
+        show.print_json(done)
+    else:
+        show.out.print(f"{', '.join(done['tasks'])}: {done['parameters']:,} parameters -> {out}")

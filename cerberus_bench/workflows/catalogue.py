@@ -1,0 +1,70 @@
+"""`list`: what there is - datasets, models, tasks."""
+
+from pathlib import Path
+from typing import Any
+
+from cerberus_bench.schema.dataset import DatasetSpec
+from cerberus_bench.schema.tasks import TASKS
+
+LOCAL = Path("data")
+"""Where `harmonize` writes unless told otherwise."""
+
+
+def datasets(task: str | None = None) -> list[dict[str, Any]]:
+    """One row a dataset that annotates `task` (any where None)."""
+    from cerberus_bench.loaders import registry
+
+    specs = registry.specs()
+    return [_dataset(spec) for spec in specs if task is None or task in spec.tasks]
+
+
+def _dataset(spec: DatasetSpec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "tasks": list(spec.tasks),
+        "images": spec.n_images,
+        "mpp": spec.mpp,
+        "licence": spec.licence.id,
+        "redistribution": str(spec.licence.redistribution),
+        "evidence": str(spec.evidence),
+        "state": _state(spec),
+        "how_to_get": spec.how_to_get,
+        "citation": list(spec.citation),
+    }
+
+
+def _state(spec: DatasetSpec) -> str:
+    """embedded, ready (harmonised below `data/`) or missing (see `how_to_get`)."""
+    if spec.synthetic:
+        return "embedded"
+    return "ready" if (LOCAL / spec.name / "dataset.json").exists() else "missing"
+
+
+def models(task: str | None = None) -> list[dict[str, Any]]:
+    """One row a model of the zoo that has an output for `task` (any where None)."""
+    from cerberus_bench.model_zoo.registry import MODELS, shipped_weights
+
+    return [
+        {
+            "name": name,
+            "tasks": list(spec.tasks),
+            "outputs": [output.name for output in spec.outputs],
+            "weights": "shipped" if shipped_weights(name) else "random",
+        }
+        for name, spec in MODELS.items()
+        if task is None or task in spec.tasks
+    ]
+
+
+def tasks() -> list[dict[str, Any]]:
+    """One row a task."""
+    return [
+        {
+            "name": task.name,
+            "kind": str(task.kind),
+            "classes": list(task.labels.classes),
+            "description": task.description,
+        }
+        for task in TASKS.values()
+    ]
