@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cerberus_bench.loaders.phantom.cells import LOBED
 from cerberus_bench.loaders.phantom.glandmap import GlandLayer
 from cerberus_bench.loaders.phantom.layer import Section, Streams, Textures
+from cerberus_bench.loaders.phantom.mixing import MIXED_SHARE, build_mixed
 from cerberus_bench.loaders.phantom.mucosa import build_mucosa, draw_kind
 from cerberus_bench.loaders.phantom.optics import photograph
 from cerberus_bench.loaders.phantom.paint import paint
@@ -87,7 +88,8 @@ def tissue_patch(
 ) -> Scene:
     """A patch of one of the nine tissue classes; the class is `index` modulo 9.
 
-    Only the class is ground truth: nuclei and glands are painted but not labelled.
+    Only the class is ground truth. One patch in five shows a second tissue; the class is that of
+    the one that covers at least 60 %, and `kind` names both.
 
     Args:
         index: number of the patch; eighteen neighbours share a slide.
@@ -101,8 +103,12 @@ def tissue_patch(
     number = index // PATCHES_PER_SLIDE
     section = _blank(Family.TISSUE, index, number, seed, size, variant)
     tissue = Tissue(index % len(Tissue))
-    build_tissue(section, tissue)
-    return _finish(section, number, tissue.name.lower(), tissue=int(tissue))
+    kind = tissue.name.lower()
+    if section.streams.plan.chance(MIXED_SHARE):
+        kind = f"{kind}+{build_mixed(section, tissue).second.name.lower()}"
+    else:
+        build_tissue(section, tissue)
+    return _finish(section, number, kind, tissue=int(tissue))
 
 
 def signet_ring_scene(

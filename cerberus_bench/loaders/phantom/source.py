@@ -86,6 +86,8 @@ SPEC = DatasetSpec(
         "Nuclei of which less than 35 % or fewer than 14 px are visible stay painted but carry no"
         " label, as do the nuclei and glands of tissue patches, red cells, naked vacuoles and"
         " nuclear dust.",
+        "One tissue patch in five shows two tissues; its class is that of the one that covers at"
+        " least 60 %.",
         "Ground truth is drawn before blur, noise and compression.",
         "Beyond the surface epithelium lies the lumen of the gut: background, no lumen instance.",
         "The train split shows surface epithelium (36 % of scenes against 22 %) and neutrophils,"
