@@ -5,11 +5,26 @@ from typing import TYPE_CHECKING, Any
 from cerberus_bench.model_zoo.registry import MODELS, create
 
 if TYPE_CHECKING:
+    from cerberus_bench.model_zoo.checkpoint import LoadedModel, load_model, make_card, save_model
     from cerberus_bench.model_zoo.published import convert_published
 
-__all__ = ["MODELS", "convert_published", "create"]
+__all__ = [
+    "MODELS",
+    "LoadedModel",
+    "convert_published",
+    "create",
+    "load_model",
+    "make_card",
+    "save_model",
+]
 
-_NEEDS_TORCH = {"convert_published": "published"}
+_NEEDS_TORCH = {
+    "LoadedModel": "checkpoint",
+    "convert_published": "published",
+    "load_model": "checkpoint",
+    "make_card": "checkpoint",
+    "save_model": "checkpoint",
+}
 
 
 def __getattr__(name: str) -> Any:
