@@ -30,6 +30,8 @@ _INTRAEPITHELIAL_LYMPHOCYTES = 0.025
 _NEUTROPHILS_INFLAMED = 0.02
 _NEUTROPHILS_MALIGNANT = 0.03
 _MITOSES = 0.008
+_SLIT_LEVEL = 0.36
+"""Radial noise (-0.85 to 0.85) above which malignant cells part."""
 _NUCLEI_REACH_PX = -5.0
 _HALF = np.float32(0.5)
 
@@ -71,9 +73,10 @@ def _paint_cytoplasm(section: Section, shape: GlandMap, layer: GlandLayer) -> No
     streak = np.float32(1.0) + (textures.fine - _HALF) * np.float32(0.55)
     streak = streak + (textures.medium - _HALF) * np.float32(0.3)
     streak = streak + layer.radial * np.float32(0.75)
+    whole = np.float32(1.0) - _slits(section, layer, malignant)
     inside = clamp(layer.depth * np.float32(0.7) + np.float32(0.3), 0.0, 1.0)
-    canvas.eosin += inside * (eosin * streak - canvas.eosin)
-    canvas.haematoxylin += inside * (haematoxylin * streak - canvas.haematoxylin)
+    canvas.eosin += inside * (eosin * streak * whole - canvas.eosin)
+    canvas.haematoxylin += inside * (haematoxylin * streak * whole - canvas.haematoxylin)
     brush = np.float32(1.0) - np.abs(layer.beyond + np.float32(2.0)) * np.float32(0.35)
     brush = clamp(brush, 0.0, 1.0) * inside
     canvas.eosin += brush * np.float32(0.07)
@@ -81,6 +84,13 @@ def _paint_cytoplasm(section: Section, shape: GlandMap, layer: GlandLayer) -> No
     membrane = np.float32(1.0) - np.abs(layer.depth + np.float32(1.5)) * np.float32(0.5)
     strength = np.float32(0.05) * (np.float32(0.4) + textures.broad)
     canvas.eosin += clamp(membrane, 0.0, 1.0) * strength
+
+
+def _slits(section: Section, layer: GlandLayer, malignant: Field) -> Field:
+    """Gaps between shrunken malignant cells, along the normal, in patches; 0 whole to 0.8 open."""
+    patch = clamp((section.textures.clumpy - np.float32(0.5)) * np.float32(8.0), 0.0, 1.0)
+    gap = clamp((layer.radial - np.float32(_SLIT_LEVEL)) * np.float32(7.0), 0.0, 1.0)
+    return malignant * patch * gap * np.float32(0.8)
 
 
 def _cytoplasm_gain(gland: Gland) -> float:

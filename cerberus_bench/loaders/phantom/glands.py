@@ -125,11 +125,14 @@ SPARSE_SHARE = 0.2
 """Share of scenes in which up to 60 % of the glands are left out."""
 
 _SPARSE_DROPOUT = 0.6
+_LARGE_SHARE = 0.25
+"""Share of scenes whose glands are up to 1.7 times larger: in GlaS many are."""
+
 _DENSE_SHIFT = 0.3
 """Share of the pitch by which the middle gland of a dense plan may lie off the middle."""
 
 _FAINT_SHARE = 0.12
-_MARGIN_UM = 75.0
+_MARGIN_UM = 110.0
 _TALLEST_UM = 29.0
 _ROW = 0.93
 """Distance of the rows of the hexagonal lattice in units of the pitch across."""
@@ -187,6 +190,9 @@ def _pitch(random: RandomStream, habit: _Habit) -> tuple[float, float]:
             along = across * random.uniform(1.0, 1.2)
         if random.chance(0.2):
             along *= 1.7
+    if random.chance(_LARGE_SHARE):
+        scale = random.uniform(1.2, 1.7)
+        along, across = along * scale, across * scale
     return along, across
 
 

@@ -10,10 +10,13 @@ from cerberus_bench.loaders.phantom.paint import Canvas
 from cerberus_bench.loaders.phantom.randomness import RandomStream
 from cerberus_bench.loaders.phantom.slide import NO_COMPRESSION, Slide
 from cerberus_bench.loaders.phantom.tables import GREY_FRACTION, OD_STEPS, TRANSMISSION, dct_basis
-from cerberus_bench.loaders.phantom.units import Field, Labels
+from cerberus_bench.loaders.phantom.units import Field, Labels, clamp
 
 _NOISE_SD = 105.0
 """Standard deviation of the sum of two random bytes."""
+
+_DEFOCUS_PASSES = 2
+"""Further passes of [1 2 1] / 4 where the section lies out of the focal plane."""
 
 _BLOCK = 8
 _DCT = dct_basis()
@@ -43,10 +46,14 @@ def photograph(
         random: source of the camera noise.
     """
     gain = np.float32(0.88) + np.float32(0.24) * thickness
-    stains = (
-        (_stain(canvas.haematoxylin * gain, slide, slide.haematoxylin_gain), slide.haematoxylin),
-        (_stain(canvas.eosin * gain, slide, slide.eosin_gain), slide.eosin),
-        (_stain(canvas.red, slide, slide.eosin_gain), slide.red),
+    defocus = clamp((thickness - np.float32(0.5)) * np.float32(3.0), 0.0, 1.0)
+    stains = tuple(
+        (_stain(field * gain, slide, strength, defocus), vector)
+        for field, strength, vector in (
+            (canvas.haematoxylin, slide.haematoxylin_gain, slide.haematoxylin),
+            (canvas.eosin, slide.eosin_gain, slide.eosin),
+            (canvas.red, slide.eosin_gain, slide.red),
+        )
     )
     shape = canvas.labels.shape
     raw = random.raw_bytes(shape[0] * shape[1] * 6).reshape(2, 3, *shape)
@@ -67,8 +74,11 @@ def photograph(
     return grey.astype(np.uint8)
 
 
-def _stain(field: Field, slide: Slide, gain: float) -> Field:
-    stain: Field = np.maximum(blur(field, slide.blur_passes) * np.float32(gain), np.float32(0.0))
+def _stain(field: Field, slide: Slide, gain: float, defocus: Field) -> Field:
+    """Blurred as the slide is, and a little more where the section is out of focus."""
+    sharp = blur(field, slide.blur_passes)
+    sharp = sharp + (blur(sharp, _DEFOCUS_PASSES) - sharp) * defocus
+    stain: Field = np.maximum(sharp * np.float32(gain), np.float32(0.0))
     return stain
 
 

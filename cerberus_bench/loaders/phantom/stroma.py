@@ -27,6 +27,9 @@ from cerberus_bench.loaders.phantom.tables import sincos
 from cerberus_bench.loaders.phantom.units import Field, clamp, frame, half_grid, px
 
 _FIBRE_TILE = 512
+_RETRACTION_UM = (1.5, 5.0)
+"""Half width of the gap where the stroma has shrunk away from a gland."""
+
 _HALF = np.float32(0.5)
 _ONE = np.float32(1.0)
 
@@ -117,9 +120,9 @@ def _clefts(section: Section, ground: Ground, fibres: Fibres) -> Field:
     if section.glands is not None:
         inner = (frame(section.size), frame(section.size))
         depth = upsample(section.glands.depth[inner])
-        ring = clamp(
-            (np.float32(7.0) - np.abs(depth + np.float32(5.0))) * np.float32(0.3), 0.0, 1.0
-        )
+        width = px(plan.uniform(*_RETRACTION_UM))
+        off_middle = np.abs(depth + np.float32(width))
+        ring = clamp((np.float32(width + 2.0) - off_middle) * np.float32(0.3), 0.0, 1.0)
         where = clamp((textures.broad - np.float32(0.56)) * np.float32(9.0), 0.0, 1.0)
         clefts = np.maximum(clefts, ring * where)
     return clefts * (_ONE - np.float32(0.35) * textures.fine)
