@@ -17,7 +17,7 @@ from cerberus_bench.loaders.phantom.geometry import (
     upsample,
     upsample_labels,
 )
-from cerberus_bench.loaders.phantom.glands import Crypt, Gland, Surface
+from cerberus_bench.loaders.phantom.glands import Crypt, Gland, Opening, Surface
 from cerberus_bench.loaders.phantom.noise import value_noise
 from cerberus_bench.loaders.phantom.randomness import RandomStream
 from cerberus_bench.loaders.phantom.truth import drop_small
@@ -39,6 +39,9 @@ _DEPTH_CAP_CELLS = 32
 _OUTSIDE_CAP_CELLS = 14
 _SMALLEST_GLAND_CELLS = 80
 _SMALLEST_LUMEN_PX = 60
+_ROUNDING_PX = 12.0
+"""Radius, about, of the corner between the surface and an opening."""
+
 _FAR = np.float32(1e4)
 
 
@@ -110,15 +113,22 @@ def _per_gland(values: list[float]) -> Field:
 
 
 def _territories(n: int, glands: list[Gland]) -> tuple[NDArray[np.int16], Mask]:
-    """Nearest gland of each cell, and the cells inside one and clear of the next."""
+    """Nearest gland of each cell, and the cells inside one and clear of the next.
+
+    A crypt that opens to the gut shares one outline with the surface epithelium, and owns the part
+    of it below the surface.
+    """
     nearest = np.full((n, n), _FAR, np.float32)
     second = nearest.copy()
     owner = np.zeros((n, n), np.int16)
+    opening = owner.copy()
     axis = (np.arange(n, dtype=np.float32) - np.float32(PAD)) * np.float32(2.0) + np.float32(1.0)
     for number, gland in enumerate(glands, 1):
+        if isinstance(gland.outline, Opening):
+            continue
         if isinstance(gland.outline, Surface):
             window = (slice(0, n), slice(0, n))
-            distance = _surface_distance(gland.outline, gland.height, axis)
+            distance, opening = _open_surface(gland.outline, gland.height, glands, axis)
         else:
             window = _crypt_window(gland.outline, n)
             distance = _crypt_distance(gland.outline, axis[window[0]], axis[window[1]])
@@ -129,7 +139,42 @@ def _territories(n: int, glands: list[Gland]) -> tuple[NDArray[np.int16], Mask]:
         owner[window][closer] = number
     gaps = [px(_GAP_MALIGNANT_UM if g.is_malignant else _GAP_BENIGN_UM) for g in glands]
     inside = (nearest < 0) & (second - nearest > _per_gland(gaps)[owner])
-    return owner, _part_neighbours(owner, inside)
+    inside = _part_neighbours(owner, inside)
+    surface = np.array([False, *(gland.is_surface for gland in glands)])
+    return np.where(surface[owner] & (opening > 0), opening, owner).astype(np.int16), inside
+
+
+def _open_surface(
+    surface: Surface, height: float, glands: list[Gland], axis: Field
+) -> tuple[Field, NDArray[np.int16]]:
+    """Distance to the surface epithelium joined with its openings, and the opening of each cell."""
+    border = _surface_distance(surface, height, axis)
+    joined = border
+    opening = np.zeros(border.shape, np.int16)
+    for number, gland in enumerate(glands, 1):
+        if isinstance(gland.outline, Opening):
+            distance = _opening_distance(gland.outline, axis)
+            joined = _smooth_minimum(joined, distance)
+            opening[(border > 0) & (distance < _ROUNDING_PX)] = number
+    return joined, opening
+
+
+def _opening_distance(finger: Opening, axis: Field) -> Field:
+    sin, cos = np.float32(finger.surface.sin), np.float32(finger.surface.cos)
+    u = axis[None] * cos + axis[:, None] * sin - np.float32(finger.along)
+    v = axis[:, None] * cos - axis[None] * sin
+    below = v - np.float32(finger.surface.offset)
+    u = u + np.float32(finger.bend) * below * below
+    past = np.maximum(v - np.float32(finger.end), np.float32(0.0))
+    distance: Field = np.sqrt(u * u + past * past) - np.float32(finger.width)
+    return distance
+
+
+def _smooth_minimum(a: Field, b: Field) -> Field:
+    """The smaller of two distances, with a rounded corner where they meet."""
+    share = clamp((b - a) * np.float32(0.5 / _ROUNDING_PX) + np.float32(0.5), 0.0, 1.0)
+    corner = np.float32(_ROUNDING_PX) * share * (np.float32(1.0) - share)
+    return b + (a - b) * share - corner
 
 
 def _surface_distance(surface: Surface, height: float, axis: Field) -> Field:

@@ -45,6 +45,8 @@ class Crypt:
 class Surface:
     """Outline of the surface epithelium: a half plane with a wavy border; lengths in px."""
 
+    turn: float
+    """Direction of the border, in turns."""
     sin: float
     cos: float
     offset: float
@@ -54,11 +56,31 @@ class Surface:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """Outline of a crypt that opens to the gut: a bent finger below the surface; lengths in px."""
+
+    surface: Surface
+    along: float
+    """Place along the surface, in the direction (cos, sin)."""
+    end: float
+    """Place of its blind end, in the direction (-sin, cos)."""
+    width: float
+    """Half width."""
+    bend: float
+    """Curvature, 1/px."""
+
+    def coordinates(self, x: float, y: float) -> tuple[float, float]:
+        """Distance off its straight axis, and past its blind end, of a point in px."""
+        u = x * self.surface.cos + y * self.surface.sin - self.along
+        return abs(u), y * self.surface.cos - x * self.surface.sin - self.end
+
+
+@dataclass(frozen=True, slots=True)
 class Gland:
     """One gland, or the surface epithelium, before it is cut by its neighbours."""
 
     kind: GlandType
-    outline: Crypt | Surface
+    outline: Crypt | Surface | Opening
     height: float
     """Mean height of the epithelium, px."""
     goblets: float
@@ -134,6 +156,10 @@ _DENSE_SHIFT = 0.3
 _FAINT_SHARE = 0.12
 _MARGIN_UM = 110.0
 _TALLEST_UM = 29.0
+_OPENING_SHARE = 0.6
+_OPENING_PITCH_UM = (55.0, 120.0)
+_OPENING_WIDTH_UM = (19.0, 27.0)
+_OPENING_LENGTH_UM = (60.0, 140.0)
 _ROW = 0.93
 """Distance of the rows of the hexagonal lattice in units of the pitch across."""
 
@@ -259,20 +285,63 @@ def _harmonics(random: RandomStream, habit: _Habit) -> tuple[tuple[float, float]
     return tuple((random.normal(0.0, sd), random.normal(0.0, sd)) for sd in amplitudes)
 
 
-def plan_surface(random: RandomStream, texture: RandomStream, size: int) -> Gland:
-    """Surface epithelium along one of the four sides of the image."""
-    sin, cos = sincos((random.normal(0.0, 0.02) + random.below(4) * 0.25) % 1.0)
+def plan_surface(random: RandomStream, texture: RandomStream, size: int) -> tuple[Gland, Surface]:
+    """Surface epithelium along one of the four sides of the image, and its outline."""
+    turn = (random.normal(0.0, 0.02) + random.below(4) * 0.25) % 1.0
+    sin, cos = sincos(turn)
     lowest = min(0.0, -size * sin, size * cos, size * (cos - sin))
     n = half_grid(size)
     half = np.float32(0.5)
     waves = (value_noise(texture, n, 38.0) - half) * np.float32(px(23.0))
     waves = waves + (value_noise(texture, n, 14.0) - half) * np.float32(px(4.5))
-    return Gland(
+    outline = Surface(turn, sin, cos, lowest + px(random.uniform(25.0, 75.0)), waves)
+    gland = Gland(
         kind=GlandType.SURFACE_EPITHELIUM,
-        outline=Surface(sin, cos, lowest + px(random.uniform(25.0, 75.0)), waves),
+        outline=outline,
         height=px(random.normal(19.0, 1.5)),
         goblets=random.uniform(0.05, 0.4),
         tint=1.0,
         faint=False,
         holes=0,
     )
+    return gland, outline
+
+
+def plan_openings(random: RandomStream, surface: Surface, size: int) -> list[Gland]:
+    """Crypts that open to the gut, at irregular intervals along the surface."""
+    openings = []
+    along = -size * 0.5 + px(random.uniform(0.0, 60.0))
+    while along < size * 1.5:
+        along += px(random.uniform(*_OPENING_PITCH_UM))
+        width = px(random.uniform(*_OPENING_WIDTH_UM))
+        end = surface.offset + px(random.uniform(*_OPENING_LENGTH_UM))
+        bend = random.normal(0.0, 0.0006) / px(1.0)
+        gland = Gland(
+            kind=GlandType.BENIGN,
+            outline=Opening(surface, along, end, width, bend),
+            height=width * random.uniform(0.68, 0.86),
+            goblets=limit(random.normal(0.75, 0.25), 0.1, 1.2),
+            tint=random.normal(1.0, 0.08),
+            faint=False,
+            holes=0,
+        )
+        if random.chance(_OPENING_SHARE):
+            openings.append(gland)
+    return openings
+
+
+def clear_of_openings(glands: list[Gland], openings: list[Gland]) -> list[Gland]:
+    """The glands whose middle does not lie in or beside an opening."""
+    fingers = [gland.outline for gland in openings if isinstance(gland.outline, Opening)]
+    return [
+        gland
+        for gland in glands
+        if not isinstance(gland.outline, Crypt)
+        or not any(_meets(gland.outline, finger) for finger in fingers)
+    ]
+
+
+def _meets(crypt: Crypt, finger: Opening) -> bool:
+    off_axis, past_end = finger.coordinates(crypt.x, crypt.y)
+    reach = min(crypt.a, crypt.b) * 0.8
+    return off_axis < finger.width + reach and past_end < finger.width + reach

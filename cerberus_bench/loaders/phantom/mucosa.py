@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from cerberus_bench.loaders.phantom.epithelium import paint_epithelium
 from cerberus_bench.loaders.phantom.glandmap import GlandLayer, map_glands
-from cerberus_bench.loaders.phantom.glands import MucosaKind, plan_crypts, plan_surface
+from cerberus_bench.loaders.phantom.glands import (
+    Gland,
+    MucosaKind,
+    clear_of_openings,
+    plan_crypts,
+    plan_openings,
+    plan_surface,
+)
 from cerberus_bench.loaders.phantom.layer import Section
+from cerberus_bench.loaders.phantom.muscularis import (
+    BAND_SHARE,
+    MuscleBand,
+    add_muscle_cells,
+    clear_of_band,
+    paint_band,
+    plan_band,
+)
 from cerberus_bench.loaders.phantom.stroma import (
     LAMINA_PROPRIA,
     Fibres,
@@ -18,6 +35,7 @@ from cerberus_bench.loaders.phantom.stroma import (
     draw_fibres,
     paint_ground,
 )
+from cerberus_bench.loaders.phantom.units import Mask
 
 KINDS: tuple[MucosaKind, ...] = ("benign", "malignant", "mixed", "inflamed")
 KIND_SHARES = (0.40, 0.32, 0.13, 0.15)
@@ -59,23 +77,47 @@ def build_mucosa(
         patch: puts a gland in the middle and leaves none out; no surface epithelium.
         training: raises the share of surface epithelium and of the rare inflammatory cells.
     """
-    streams, size = section.streams, section.size
+    streams = section.streams
     turn = (section.slide.turn + streams.plan.normal(0.0, 0.04)) % 1.0
-    glands = plan_crypts(streams.plan, size, kind, turn, dense=patch)
-    share = TRAINING_SURFACE_SHARE if training else SURFACE_SHARE
-    has_surface = streams.plan.chance(share)
-    if has_surface and not patch and kind in ("benign", "inflamed"):
-        glands.append(plan_surface(streams.plan, streams.texture, size))
-    if glands:
-        section.glands = map_glands(streams.plan, streams.texture, size, glands)
+    plan = _plan(section, kind, turn, patch=patch, training=training)
+    if plan.glands:
+        section.glands = map_glands(streams.plan, streams.texture, section.size, plan.glands)
     fibres = draw_fibres(section, turn, LAMINA_PROPRIA)
     paint_ground(section, LAMINA_PROPRIA, fibres)
+    muscle = None if plan.band is None else paint_band(section, plan.band)
     layer = _paint_glands(section, fibres, inflamed=kind == "inflamed")
     add_vessels(section, streams.plan.below(4))
     if streams.plan.chance(0.5):
         add_bleeding(section)
-    add_population(section, fibres, _population(section, kind, training))
+    room = section.free_space()
+    if plan.band is not None and muscle is not None:
+        add_muscle_cells(section, plan.band, muscle)
+        room &= ~plan.band.mask
+    add_population(section, fibres, _population(section, kind, room, training=training), room)
     return layer
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    glands: list[Gland]
+    band: MuscleBand | None
+
+
+def _plan(section: Section, kind: MucosaKind, turn: float, *, patch: bool, training: bool) -> _Plan:
+    """Crypts, and in some normal scenes the surface above and the muscle below them."""
+    random, size = section.streams.plan, section.size
+    glands = plan_crypts(random, size, kind, turn, dense=patch)
+    if patch or kind not in ("benign", "inflamed"):
+        return _Plan(glands, None)
+    surface = None
+    if random.chance(TRAINING_SURFACE_SHARE if training else SURFACE_SHARE):
+        gland, surface = plan_surface(random, section.streams.texture, size)
+        openings = plan_openings(random, surface, size)
+        glands = [*clear_of_openings(glands, openings), gland, *openings]
+    if not random.chance(BAND_SHARE):
+        return _Plan(glands, None)
+    band = plan_band(section, surface)
+    return _Plan(clear_of_band(glands, band), band)
 
 
 def _paint_glands(section: Section, fibres: Fibres, *, inflamed: bool) -> GlandLayer | None:
@@ -84,9 +126,9 @@ def _paint_glands(section: Section, fibres: Fibres, *, inflamed: bool) -> GlandL
     return paint_epithelium(section, section.glands, fibres, inflamed=inflamed)
 
 
-def _population(section: Section, kind: MucosaKind, training: bool) -> Population:
+def _population(section: Section, kind: MucosaKind, room: Mask, *, training: bool) -> Population:
     plan = section.streams.plan
-    free_px = float(np.count_nonzero(section.free_space())) * 4.0
+    free_px = float(np.count_nonzero(room)) * 4.0
     density = plan.uniform(*_CELLS_A_PX) * plan.uniform(0.75, 1.35)
     density *= _INFLAMED_DENSITY if kind == "inflamed" else 1.0
     shares = _SHARES[kind]

@@ -24,7 +24,7 @@ from cerberus_bench.loaders.phantom.paint import Blob
 from cerberus_bench.loaders.phantom.placement import place
 from cerberus_bench.loaders.phantom.randomness import RandomStream
 from cerberus_bench.loaders.phantom.tables import sincos
-from cerberus_bench.loaders.phantom.units import Field, clamp, frame, half_grid, px
+from cerberus_bench.loaders.phantom.units import Field, Mask, clamp, frame, half_grid, px
 
 _FIBRE_TILE = 512
 _RETRACTION_UM = (1.5, 5.0)
@@ -52,6 +52,9 @@ class Ground:
 
 
 LAMINA_PROPRIA = Ground()
+MUSCLE = Ground(
+    eosin=0.24, haematoxylin=0.035, contrast=1.1, fibre_um=20.0, warp_um=7.0, clefts=False
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,14 +201,23 @@ class Population:
     """Turn of the spindles off their direction, radians."""
 
 
-def add_population(section: Section, fibres: Fibres, population: Population) -> None:
-    """Scatter cells in clusters over the free space; spindles lie along glands or fibres."""
+def add_population(
+    section: Section, fibres: Fibres, population: Population, room: Mask | None = None
+) -> None:
+    """Scatter cells in clusters over `room`; spindles lie along glands or fibres.
+
+    Args:
+        section: its cast and its occupied cells grow.
+        fibres: direction of the spindles.
+        population: how many, which, how dense.
+        room: allowed cells of the half-resolution grid; None takes all free space.
+    """
     random = section.streams.cells
     shares = mixture(random, population.shares)
     cluster = value_noise(section.streams.texture, half_grid(section.size), 24.0)
     cluster = clamp((cluster - np.float32(0.2)) * np.float32(1.5), 0.05, 1.0)
     sites = place(
-        random, section.occupied, section.free_space(),
+        random, section.occupied, section.free_space() if room is None else room,
         population.spacing_um, population.count, cluster,
     )  # fmt: skip
     for row, column in sites:

@@ -13,11 +13,18 @@ from cerberus_bench.loaders.phantom.glandmap import cell_centre
 from cerberus_bench.loaders.phantom.glands import MucosaKind
 from cerberus_bench.loaders.phantom.layer import Section
 from cerberus_bench.loaders.phantom.mucosa import build_mucosa
+from cerberus_bench.loaders.phantom.muscularis import (
+    MUSCLE_DISORDER,
+    MUSCLE_SHARES,
+    MUSCLE_SPACING_UM,
+    MUSCLE_SPINDLE_LENGTH,
+)
 from cerberus_bench.loaders.phantom.noise import fractal_noise, value_noise
 from cerberus_bench.loaders.phantom.paint import Blob
 from cerberus_bench.loaders.phantom.placement import place
 from cerberus_bench.loaders.phantom.randomness import RandomStream
 from cerberus_bench.loaders.phantom.stroma import (
+    MUSCLE,
     Fibres,
     Ground,
     Population,
@@ -65,14 +72,12 @@ _MATRICES = {
         Ground(), (150.0, 300.0), (0.05, 0.66, 0.18, 0.04, 0.07), spacing_um=4.4
     ),
     Tissue.MUSCLE: _Matrix(
-        Ground(
-            eosin=0.24, haematoxylin=0.035, contrast=1.1, fibre_um=20.0, warp_um=7.0, clefts=False
-        ),
+        MUSCLE,
         (35.0, 70.0),
-        (0.0, 0.03, 0.0, 0.01, 0.96),
-        spacing_um=7.0,
-        spindle_length=1.45,
-        disorder=0.06,
+        MUSCLE_SHARES,
+        spacing_um=MUSCLE_SPACING_UM,
+        spindle_length=MUSCLE_SPINDLE_LENGTH,
+        disorder=MUSCLE_DISORDER,
     ),
     Tissue.STROMA: _Matrix(
         Ground(contrast=1.6, cleft_threshold=0.66),
