@@ -28,14 +28,25 @@ def get(name: str) -> Reader:
     Raises:
         DataError: no dataset has that name.
     """
-    if name == PHANTOM:
-        # the generator is only wanted by those who ask for it
-        from cerberus_bench.loaders.phantom.source import READER
-
-        return READER
+    if name.partition("@")[0] == PHANTOM:
+        return _phantom(name)
     for reader in _READERS:
         if reader.spec.name == name:
             return reader
-    close = get_close_matches(name, names(), n=3, cutoff=0.5)
+    raise _unknown(name, names())
+
+
+def _phantom(name: str) -> Reader:
+    # the generator is imported only for those who ask for it
+    from cerberus_bench.loaders.phantom.source import READER, VARIANT_READERS
+
+    readers: dict[str, Reader] = {READER.spec.name: READER, **VARIANT_READERS}
+    if name not in readers:
+        raise _unknown(name, tuple(readers))
+    return readers[name]
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> DataError:
+    close = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
-    raise DataError(f"there is no dataset {name!r}.{hint} Known are {', '.join(names())}.")
+    return DataError(f"there is no dataset {name!r}.{hint} Known are {', '.join(known)}.")
