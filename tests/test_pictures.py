@@ -21,7 +21,7 @@ from cerberus_bench.pictures import (
 )
 from cerberus_bench.pictures.draw import edges, tint
 from cerberus_bench.pictures.examples import MATCHED, MISSED, SPURIOUS, panels
-from cerberus_bench.pictures.wording import axis_of, interval_text, value_text, whisker
+from cerberus_bench.pictures.wording import axis_end, interval_text, value_text, whisker
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import ONTOLOGY, LabelSpace
 from cerberus_bench.schema.prediction import PredictedInstances, Prediction
@@ -275,24 +275,29 @@ def test_example_needs_its_parts() -> None:
 
 
 def test_wording() -> None:
-    assert value_text(0.61249) == "0.612"
-    assert value_text(12.34, "um") == "12.3 µm"
-    assert value_text(None) == "undefined"
+    assert value_text(make_score(value=0.61249)) == "0.612"
+    assert value_text(make_score(value=12.34, unit="um")) == "12.3 µm"
+    assert value_text(make_score(value=None)) == "undefined"
     assert interval_text(make_score(low=0.1, high=0.25)) == "0.100 to 0.250"
+    assert value_text(make_score(metric="false_positive_score", value=87.25)) == "87.2"
     assert interval_text(make_score(low=None, high=None)) == ""
 
 
 def test_whiskers_lie_on_their_axis() -> None:
     ratio = make_score(value=0.4, low=0.3, high=0.5)
-    assert axis_of([ratio]) == (0.0, 1.0)
-    negative = make_score(metric="r2", value=-0.5, low=-1.0, high=0.5)
-    assert axis_of([ratio, negative]) == (-1.0, 1.0)
     length = make_score(metric="object_hausdorff", unit="um", value=20.0, low=10.0, high=40.0)
-    assert axis_of([length]) == (0.0, 40.0)
-    drawn = whisker(length, (0.0, 40.0))
+    pixels = make_score(metric="object_hausdorff", unit="px", value=99.0)
+    assert axis_end(ratio, [ratio, length]) == 1.0
+    assert axis_end(length, [ratio, length, pixels]) == 40.0
+    assert axis_end(make_score(metric="false_positive_score", value=87.0), []) == 100.0
+    assert axis_end(make_score(unit="um", value=0.0, low=0.0, high=0.0), []) == 1.0
+    drawn = whisker(length, 40.0)
     assert drawn is not None
     assert (drawn.low, drawn.value, drawn.high) == (0.25, 0.5, 1.0)
-    assert whisker(make_score(value=None), (0.0, 1.0)) is None
+    negative = whisker(make_score(metric="r2", value=-0.5, low=-9.0, high=0.5), 1.0)
+    assert negative is not None
+    assert (negative.low, negative.value, negative.high) == (0.0, 0.0, 0.5)
+    assert whisker(make_score(value=None), 1.0) is None
 
 
 class Page(HTMLParser):

@@ -10,8 +10,9 @@ from cerberus_bench.pictures.shell import data_uri, render_page, write_page
 from cerberus_bench.pictures.wording import (
     AVERAGING_NAMES,
     FEW_GROUPS,
+    UNDEFINED,
     Whisker,
-    axis_of,
+    axis_end,
     class_name,
     interval_text,
     metric_name,
@@ -160,34 +161,29 @@ def _class_names(task: str, partition: ScoredPartition | None) -> dict[str, list
 
 
 def _blocks(scores: Sequence[Score]) -> list[Block]:
-    ratios = axis_of(s for s in scores if s.unit is None)
-    lengths = {
-        unit: axis_of(s for s in scores if s.unit == unit)
-        for unit in {s.unit for s in scores if s.unit is not None}
-    }
     parts = (
         ("Headline", [s for s in scores if s.headline]),
         ("Further scores", [s for s in scores if not s.headline and s.class_name is None]),
         ("By class", [s for s in scores if not s.headline and s.class_name is not None]),
     )
     return [
-        Block(heading, [_row(s, lengths[s.unit] if s.unit else ratios) for s in part])
+        Block(heading, [_row(s, axis_end(s, scores)) for s in part])
         for heading, part in parts
         if part
     ]
 
 
-def _row(score: Score, axis: tuple[float, float]) -> Row:
+def _row(score: Score, end: float) -> Row:
     known = score.class_name in ONTOLOGY.get(score.task, {})
     return Row(
         score,
         metric_name(score.metric),
         class_name(score.task, score.class_name) if score.class_name else "",
         class_colour(score.task, score.class_name) if known else "",
-        value_text(score.value, score.unit),
+        value_text(score),
         interval_text(score),
         AVERAGING_NAMES[score.averaging],
-        whisker(score, axis),
+        whisker(score, end),
         score.low is not None and score.n_groups < FEW_GROUPS,
     )
 
@@ -197,7 +193,7 @@ def _card(example: Example) -> Card:
     return Card(
         example.sample_id,
         example.group,
-        value_text(example.score),
+        UNDEFINED if example.score is None else f"{example.score:.3f}",
         [data_uri(panel) for panel in panels(example)],
         _patch_note(example) if tissue else _object_note(example),
         example.truth_class == example.predicted_class if tissue else None,

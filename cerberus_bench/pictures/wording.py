@@ -17,16 +17,17 @@ METRIC_NAMES = {
     "aji": "AJI",
     "aji_plus": "AJI+",
     "f1": "F1",
-    "f_d": "Detection F1",
-    "f_c": "Detection F1 of class",
+    "f1_50_95": "F1 at IoU .5 to .95",
+    "detection_f1": "Detection F1",
+    "classification_f1": "Classification F1",
     "object_f1": "Object F1",
     "object_dice": "Object Dice",
     "object_hausdorff": "Object Hausdorff",
-    "r2": "R²",
+    "r2": "R² of counts",
     "macro_f1": "Macro F1",
     "auroc": "AUROC",
     "froc": "FROC",
-    "ap": "AP",
+    "coco_ap": "COCO AP",
 }
 TASK_NAMES = {
     "nuclei": "Nuclei",
@@ -38,6 +39,8 @@ TASK_NAMES = {
 AVERAGING_NAMES = {"pooled": "pooled", "image_mean": "mean of images"}
 UNIT_NAMES = {"um": "µm", "px": "px"}
 UNDEFINED = "undefined"
+PERCENT_METRICS = frozenset({"false_positive_score"})
+"""Scores without unit that run to 100, not to 1."""
 FEW_GROUPS = 10
 """Bootstrap intervals over fewer groups than this are marked (metrics note, section 4)."""
 
@@ -58,21 +61,23 @@ def class_name(task: str, node: str) -> str:
     return known.name if known else node
 
 
-def value_text(value: float | None, unit: str | None = None) -> str:
-    """Ratios with three decimals, lengths with one and their unit; undefined in words."""
-    if value is None:
+def value_text(score: Score) -> str:
+    """Ratios with three decimals, others with one and their unit; undefined in words."""
+    if score.value is None:
         return UNDEFINED
-    if unit is None:
-        return f"{value:.3f}"
-    return f"{value:.1f} {UNIT_NAMES.get(unit, unit)}"
+    unit = f" {UNIT_NAMES.get(score.unit, score.unit)}" if score.unit else ""
+    return f"{score.value:.{_decimals(score)}f}{unit}"
 
 
 def interval_text(score: Score) -> str:
     """The interval as `0.61 to 0.68`; empty where there is none."""
     if score.low is None or score.high is None:
         return ""
-    digits = 3 if score.unit is None else 1
-    return f"{score.low:.{digits}f} to {score.high:.{digits}f}"
+    return f"{score.low:.{_decimals(score)}f} to {score.high:.{_decimals(score)}f}"
+
+
+def _decimals(score: Score) -> int:
+    return 3 if score.unit is None and score.metric not in PERCENT_METRICS else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,23 +89,22 @@ class Whisker:
     value: float
 
 
-def axis_of(scores: Iterable[Score]) -> tuple[float, float]:
-    """An axis that holds all values and intervals, and 0 to 1 where the scores are ratios."""
-    listed = list(scores)
-    values = [v for s in listed for v in (s.value, s.low, s.high) if v is not None]
-    ratio = any(score.unit is None for score in listed)
-    top = max([1.0] if ratio else [*values, 1e-9])
-    return min([0.0, *values]), max([top, *values])
+def axis_end(score: Score, others: Iterable[Score]) -> float:
+    """Where the axis of a score ends; it starts at 0.
+
+    At 1, or at 100 for a score that runs so far; for a length, at the largest value among the
+    scores of its unit.
+    """
+    if score.unit is None:
+        return 100.0 if score.metric in PERCENT_METRICS else 1.0
+    lengths = [v for s in others if s.unit == score.unit for v in (s.value, s.low, s.high)]
+    return max([v for v in lengths if v is not None and v > 0], default=1.0)
 
 
-def whisker(score: Score, axis: tuple[float, float]) -> Whisker | None:
-    """Where a score lies on an axis; None where it is undefined."""
+def whisker(score: Score, end: float) -> Whisker | None:
+    """Where a score lies on an axis from 0 to `end`, cut at its ends; None where undefined."""
     if score.value is None:
         return None
-    start, stop = axis
-
-    def share(value: float | None) -> float:
-        place = score.value if value is None else value
-        return (place - start) / (stop - start) if place is not None else 0.0
-
-    return Whisker(share(score.low), share(score.high), share(score.value))
+    low = score.value if score.low is None else score.low
+    high = score.value if score.high is None else score.high
+    return Whisker(*(min(max(v / end, 0.0), 1.0) for v in (low, high, score.value)))
