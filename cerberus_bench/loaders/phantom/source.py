@@ -77,6 +77,7 @@ SPEC = DatasetSpec(
     group_level="slide",
     evidence=Evidence.REAL_BYTES,
     expected_images={"train": 866, "validation": 178, "test": 288},
+    expected_objects={"nuclei": 287092, "gland": 4046, "lumen": 3097, "signet_ring": 1750},
     notes=(
         "Synthetic: a procedural drawing of H&E-stained colon tissue, not a picture of any patient."
         " Its results stand on a board of their own and say nothing of performance on real tissue.",
