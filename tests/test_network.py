@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from cerberus_bench.model_zoo import MODELS, convert_published, create
+from cerberus_bench.model_zoo.folding import folded
 from cerberus_bench.model_zoo.published import published_network
 from cerberus_bench.schema.errors import DataError
 
@@ -108,6 +109,32 @@ def test_asking_for_some_outputs_runs_no_other_decoder() -> None:
     assert list(some) == ["lumen.instance", "tissue"]
     assert torch.equal(some["lumen.instance"], everything["lumen.instance"])
     assert everything["nuclei.type"].shape == (1, 7, 48, 64)
+
+
+@pytest.mark.parametrize(("shape", "margin"), [((96, 64), 1), ((96, 128), 13), ((144, 80), 32)])
+def test_decoding_without_a_margin_is_cropping(shape: tuple[int, int], margin: int) -> None:
+    torch.manual_seed(0)
+    model = create("cerberus-tiny").eval().double()
+    image = torch.rand(1, 3, *shape, dtype=torch.float64) * 255
+    with torch.inference_mode():
+        whole, centre = model(image), model(image, margin=margin)
+    for name, logits in whole.items():
+        expected = logits if name == "tissue" else logits[..., margin:-margin, margin:-margin]
+        torch.testing.assert_close(centre[name], expected, rtol=0, atol=1e-9)
+
+
+def test_folding_keeps_the_function_and_the_model() -> None:
+    model = published_network(published_state(seed=5)).eval()
+    fast = folded(model)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in fast.encoder.modules())
+    assert any(isinstance(m, nn.BatchNorm2d) for m in model.encoder.modules())
+    image = published_input(seed=5, side=64)
+    with torch.inference_mode():
+        expected, logits = model(image), fast(image)
+    for name, value in expected.items():
+        torch.testing.assert_close(
+            logits[name], value, rtol=0, atol=1e-4 * float(value.abs().max())
+        )
 
 
 def test_tissue_sees_only_the_central_144_pixels_of_the_feature() -> None:

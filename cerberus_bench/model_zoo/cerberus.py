@@ -43,21 +43,24 @@ class Cerberus(nn.Module):
             )
         self._initialise()
 
-    def forward(self, image: Tensor, outputs: Collection[str] | None = None) -> dict[str, Tensor]:
+    def forward(
+        self, image: Tensor, outputs: Collection[str] | None = None, margin: int = 0
+    ) -> dict[str, Tensor]:
         """Logits by output name.
 
         Args:
             image: (N, 3, H, W) in 0..255, any number type; H and W multiples of 16.
             outputs: names of the outputs to compute, all when None; no other decoder runs.
+            margin: px at every side for which no dense output is computed.
 
         Returns:
-            (N, classes, H, W) for dense outputs, (N, classes) for `tissue`, which looks at the
-            central 144 px where the image is larger.
+            (N, classes, H - 2 margin, W - 2 margin) for dense outputs, (N, classes) for `tissue`,
+            which looks at the central 144 px where the image is larger.
 
         Raises:
             DataError: the sides are not multiples of 16, or an output is not the network's own.
         """
-        return self.decode(self.encode(image), outputs)
+        return self.decode(self.encode(image), outputs, margin)
 
     def encode(self, image: Tensor) -> Features:
         """Features at strides 1, 2, 4, 8, 16 of an image (N, 3, H, W) in 0..255."""
@@ -71,7 +74,7 @@ class Cerberus(nn.Module):
         return cast(Features, self.encoder(image / 255))
 
     def decode(
-        self, features: Features, outputs: Collection[str] | None = None
+        self, features: Features, outputs: Collection[str] | None = None, margin: int = 0
     ) -> dict[str, Tensor]:
         """Logits by output name from the features of `encode`; see `forward`."""
         names = self._wanted(outputs)
@@ -84,7 +87,7 @@ class Cerberus(nn.Module):
             if name == PATCH_OUTPUT:
                 logits[name] = head(features[-1])
             else:
-                logits[name] = head(self.decoders[_slot(name)](reduced, features))
+                logits[name] = head(self.decoders[_slot(name)](reduced, features, margin))
         return logits
 
     def _initialise(self) -> None:

@@ -7,7 +7,7 @@ A `.pt` file is `torch.save({"card": JSON, "state_dict": tensors})`, opened with
 import hashlib
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from cerberus_bench.model_zoo.cerberus import Cerberus
+from cerberus_bench.model_zoo.folding import folded
 from cerberus_bench.model_zoo.published import PUBLISHED_ARCHITECTURE, published_network
 from cerberus_bench.model_zoo.registry import MODELS, architecture
 from cerberus_bench.model_zoo.state_files import parse_state, parse_torch, plain_tensor, read_bytes
@@ -46,6 +47,8 @@ class LoadedModel:
     """A network in evaluation mode and what is known of it."""
 
     model: nn.Module
+    inference: nn.Module
+    """The same function for prediction only, with batch normalisation folded away."""
     name: str
     label_spaces: Mapping[str, LabelSpace]
     """Task -> classes; its keys are the tasks that the model predicts."""
@@ -56,6 +59,10 @@ class LoadedModel:
     """None for a module of the user's own."""
     file_sha256: str | None
     """Hash of the file's bytes; None where there is no file."""
+
+    def to(self, device: str | torch.device) -> "LoadedModel":
+        """The same model on a device; modules are moved, not copied."""
+        return replace(self, model=self.model.to(device), inference=self.inference.to(device))
 
     def info(self) -> ModelInfo:
         """Model facts for a result record."""
@@ -207,12 +214,15 @@ def wrap_module(name: str, module: nn.Module) -> LoadedModel:
         ) from error
     window, margin = DEFAULT_WINDOW
     mpp = float(getattr(module, "mpp", TARGET_MPP))
-    return LoadedModel(module.eval(), name, spaces, mpp, window, margin, None, None)
+    module.eval()
+    return LoadedModel(module, module, name, spaces, mpp, window, margin, None, None)
 
 
 def _loaded(model: Cerberus, card: ModelCard, sha256: str | None) -> LoadedModel:
+    inference = folded(model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return LoadedModel(
-        model=model.eval().to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+        model=model.eval(),
+        inference=inference,
         name=card.name,
         label_spaces=card.spaces(),
         mpp=card.mpp,

@@ -3,12 +3,34 @@
 Source: Graham et al., "One Model is All You Need", Medical Image Analysis 2023, section 3.
 """
 
-from typing import cast
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from cerberus_bench.model_zoo.encoder import Features
+
+Span = tuple[int, int]
+"""Half-open range of rows or of columns at one resolution."""
+Region = tuple[Span, Span]
+"""Rows and columns."""
+
+CONV_REACH = 2
+"""Two 3 x 3 convolutions look two pixels far."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepRegions:
+    """What one up-sampling step needs in order to be right on a region of its result."""
+
+    coarse: Region
+    """Of its input, at half the resolution."""
+    skip: Region
+    """Of the skip feature: the result with the reach of the convolutions around it."""
+    up: Region
+    """`skip` within the up-sampled `coarse`."""
+    result: Region
+    """The wanted region within what the convolutions give on `skip`."""
 
 
 class ConvNormReLU(nn.Module):
@@ -34,10 +56,11 @@ class UpStep(nn.Module):
         self.conv1 = ConvNormReLU(channels_in, channels_in, kernel=3)
         self.conv2 = ConvNormReLU(channels_in, channels_out, kernel=3)
 
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Map (N, in, H, W) and a skip (N, in, 2H, 2W) to (N, out, 2H, 2W)."""
+    def forward(self, x: Tensor, skip: Tensor, regions: StepRegions) -> Tensor:
+        """Map `regions.coarse` of the input and the whole skip feature to the wanted region."""
         up = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-        return cast(Tensor, self.conv2(self.conv1(up + skip)))
+        y = crop(up, regions.up) + crop(skip, regions.skip)
+        return crop(self.conv2(self.conv1(y)), regions.result)
 
 
 class Decoder(nn.Module):
@@ -51,10 +74,54 @@ class Decoder(nn.Module):
         self.step3 = UpStep(widths[0], widths[0])
         self.step4 = UpStep(widths[0], widths[0])
 
-    def forward(self, reduced: Tensor, features: Features) -> Tensor:
-        """Map (N, widths[2], H / 16, W / 16) and the features to (N, widths[0], H, W)."""
-        stem, stage1, stage2, stage3, _ = features
-        x = self.step1(reduced, stage3)
-        x = self.step2(x, stage2)
-        x = self.step3(x, stage1)
-        return cast(Tensor, self.step4(x, stem))
+    def forward(self, reduced: Tensor, features: Features, margin: int = 0) -> Tensor:
+        """Decode to full resolution, without a margin of the image.
+
+        Only what reaches the wanted centre is computed; the result is that of cropping the whole.
+
+        Args:
+            reduced: (N, widths[2], H / 16, W / 16).
+            features: those of the encoder, for an image of H x W.
+            margin: px to leave out on every side.
+
+        Returns:
+            (N, widths[0], H - 2 margin, W - 2 margin).
+        """
+        steps = (self.step1, self.step2, self.step3, self.step4)
+        skips = features[3::-1]
+        plans = _plan(tuple(features[0].shape[-2:]), margin)
+        x = crop(reduced, plans[0].coarse)
+        for step, skip, regions in zip(steps, skips, plans, strict=True):
+            x = step(x, skip, regions)
+        return x
+
+
+def crop(x: Tensor, region: Region) -> Tensor:
+    """View of a region of (N, C, H, W)."""
+    (top, bottom), (left, right) = region
+    return x[..., top:bottom, left:right]
+
+
+def _plan(shape: tuple[int, ...], margin: int) -> list[StepRegions]:
+    """Regions of the four steps, coarse to fine, for the image less its margin."""
+    wanted = [(margin, length - margin) for length in shape]
+    plans = []
+    for stride in (1, 2, 4, 8):
+        axes = [_axis(span, length // stride) for span, length in zip(wanted, shape, strict=True)]
+        rows, columns = axes
+        plans.append(StepRegions(*zip(rows, columns, strict=True)))
+        wanted = [axis[0] for axis in axes]
+    return plans[::-1]
+
+
+def _axis(wanted: Span, length: int) -> tuple[Span, Span, Span, Span]:
+    """The four spans of `StepRegions` along one axis of a resolution with `length` pixels.
+
+    One more coarse pixel on each side than the wanted ones cover, for the bilinear kernel: at the
+    edge of a crop it would repeat the last pixel instead of looking at the next.
+    """
+    skip = max(0, wanted[0] - CONV_REACH), min(length, wanted[1] + CONV_REACH)
+    coarse = max(0, skip[0] // 2 - 1), min(length // 2, (skip[1] + 1) // 2 + 1)
+    up = skip[0] - 2 * coarse[0], skip[1] - 2 * coarse[0]
+    result = wanted[0] - skip[0], wanted[1] - skip[0]
+    return coarse, skip, up, result

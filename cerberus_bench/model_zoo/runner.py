@@ -84,7 +84,7 @@ def predict_image(
     found = _find_instances(loaded, work, wanted, options)
     tissue = None
     if "tissue" in wanted:
-        tissue = tissue_probabilities(loaded.model, work, options.precision)
+        tissue = tissue_probabilities(loaded.inference, work, options.precision)
     return Prediction(
         sample_id=sample_id,
         instances={task: on_grid(found[task], shape) for task in found if task in wanted},
@@ -119,8 +119,8 @@ def run_model(
     maps: dict[str, Probabilities] = {}
     with _inference(model, precision):
         for batch, pixels in cut_windows(image, windows, batch_size):
-            for name, logits in _forward(model, pixels, outputs).items():
-                centres = _softmax(_without_margin(logits, tiling.margin_px))
+            for name, logits in _forward(model, pixels, outputs, tiling.margin_px).items():
+                centres = _softmax(logits)
                 if name not in maps:
                     maps[name] = np.empty((*image.shape[:2], logits.shape[1]), np.float32)
                 for window, centre in zip(batch, centres.transpose(0, 2, 3, 1), strict=True):
@@ -192,7 +192,7 @@ def _find_instances(
         return {}
     outputs = [name for task in tasks for name in _outputs_of(loaded, task)]
     maps = run_model(
-        loaded.model,
+        loaded.inference,
         image,
         outputs,
         options.tiling(loaded),
@@ -259,16 +259,21 @@ def _device(model: nn.Module) -> torch.device:
 
 
 def _forward(
-    model: nn.Module, pixels: NDArray[np.uint8], outputs: Collection[str]
+    model: nn.Module, pixels: NDArray[np.uint8], outputs: Collection[str], margin: int = 0
 ) -> dict[str, Tensor]:
-    """Logits of some outputs for windows (N, H, W, 3)."""
+    """Logits of some outputs for windows (N, H, W, 3), dense ones without their margin."""
     # The permuted view of NHWC pixels is channels_last already.
     image = torch.from_numpy(pixels).to(_device(model)).permute(0, 3, 1, 2).float()
-    logits = model(image, outputs=outputs) if isinstance(model, Cerberus) else model(image)
-    return {name: logits[name] for name in outputs}
+    if isinstance(model, Cerberus):
+        found: dict[str, Tensor] = model(image, outputs=outputs, margin=margin)
+        return found
+    logits = model(image)
+    return {name: _without_margin(logits[name], margin) for name in outputs}
 
 
 def _without_margin(logits: Tensor, margin: int) -> Tensor:
+    if logits.ndim != 4:
+        return logits
     height, width = logits.shape[-2:]
     return logits[..., margin : height - margin, margin : width - margin]
 
