@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from cerberus_bench.loaders.phantom.paint import CLEAR, Blob, Canvas, paint
 from cerberus_bench.loaders.phantom.placement import place
 from cerberus_bench.loaders.phantom.randomness import Family, Purpose, RandomStream
 from cerberus_bench.loaders.phantom.scene import _blank
+from cerberus_bench.loaders.phantom.sheet import outlined, write_sheet
 from cerberus_bench.loaders.phantom.source import READER, SPEC, SPLITS, PhantomReader
 from cerberus_bench.loaders.phantom.tables import TRANSMISSION, dct_basis, sincos
 from cerberus_bench.loaders.phantom.tissue import Tissue
@@ -361,3 +363,15 @@ class TestSource:
         assert [name.split("_")[0] for name in names] == [
             tissue.name.lower().split("_")[0] for tissue in Tissue
         ]
+
+
+class TestSheet:
+    def test_outlines_leave_the_left_part_alone(self, scene: Scene) -> None:
+        drawn = outlined(scene)
+        np.testing.assert_array_equal(drawn[:, :200], scene.image[:, :200])
+        changed = (drawn != scene.image).any(axis=2)
+        assert 0.03 < changed[:, 220:].mean() < 0.6
+
+    def test_missing_folder_is_named(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="nowhere"):
+            write_sheet(tmp_path / "nowhere" / "sheet.png")
