@@ -1,0 +1,176 @@
+"""Records as the trainer keeps them: compact in memory, their classes as codes of the network."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cerberus_bench.model_zoo.targets import ClassCodes, class_codes, compact_labels
+from cerberus_bench.schema.model import OutputSpec
+from cerberus_bench.schema.record import Coverage, Record, RecordSource
+from cerberus_bench.schema.tasks import TASKS, TISSUE
+
+DEFAULT_CACHE_BYTES = 4 << 30
+PATCH = TISSUE.name
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One record, as small as training allows."""
+
+    image: NDArray[np.uint8]
+    """(H, W, 3) RGB."""
+    labels: Mapping[str, NDArray[np.uint16]]
+    """Task -> (H, W) label map."""
+    codes: Mapping[str, NDArray[np.uint8]]
+    """Task -> class code of each id; only tasks whose classes teach something."""
+    valid: NDArray[np.uint8] | None
+    """(H, W) 1 where annotations count; None = everywhere."""
+    open_tasks: frozenset[str]
+    """Partly annotated tasks without a mask of what is annotated: no background is known."""
+    patch_code: int
+    """Class code of the whole patch."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of the arrays."""
+        labels = sum(a.nbytes for a in self.labels.values())
+        codes = sum(a.nbytes for a in self.codes.values())
+        valid = 0 if self.valid is None else self.valid.nbytes
+        return self.image.nbytes + labels + codes + valid
+
+    @property
+    def outputs(self) -> frozenset[str]:
+        """Outputs that this sample has truth for."""
+        names = {f"{task}.instance" for task in self.labels}
+        names |= {f"{task}.type" for task in self.codes}
+        return frozenset(names | ({PATCH} if self.patch_code else set()))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is known of a sample without its pixels."""
+
+    source: int
+    record: int
+    shape: tuple[int, int]
+    outputs: frozenset[str]
+
+
+def codes_of(
+    outputs: Sequence[OutputSpec], sources: Sequence[RecordSource]
+) -> dict[str, ClassCodes]:
+    """Output -> class codes over all sources, for the type and patch outputs."""
+    codes = {}
+    for output in outputs:
+        if output.name.endswith(".instance"):
+            continue
+        spaces = [s.label_spaces[output.task] for s in sources if output.task in s.label_spaces]
+        first = 0 if output.name == PATCH else 1
+        codes[output.name] = class_codes(TASKS[output.task].labels, spaces, first)
+    return codes
+
+
+class SampleStore:
+    """Samples of several sources, decoded on demand and kept in memory up to a bound.
+
+    Safe to read from several threads; sources are asked by one thread at a time.
+
+    Args:
+        sources: harmonised records.
+        outputs: outputs to prepare truth for.
+        codes: class codes of the outputs, of `codes_of` over all sources of the run.
+        max_bytes: memory to keep decoded samples in; least recently used leave first.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[RecordSource],
+        outputs: Sequence[OutputSpec],
+        codes: Mapping[str, ClassCodes],
+        max_bytes: int = DEFAULT_CACHE_BYTES,
+    ) -> None:
+        self.sources = sources
+        self.codes = codes
+        self._wanted = frozenset(output.name for output in outputs)
+        self._max_bytes = max_bytes
+        self._n_bytes = 0
+        self._kept: OrderedDict[tuple[int, int], Sample] = OrderedDict()
+        self._lock = Lock()
+        self.groups: list[set[str]] = [set() for _ in sources]
+        self.origins: list[set[str]] = [set() for _ in sources]
+        self.entries = self._scan()
+
+    def get(self, entry: Entry) -> Sample:
+        """Decode a sample, or take it from memory."""
+        key = (entry.source, entry.record)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+            source = self.sources[entry.source]
+            return self._keep(key, self._compact(source, source[entry.record]))
+
+    def _scan(self) -> list[Entry]:
+        """Read every record once: which outputs it teaches, and which groups are seen."""
+        entries = []
+        for s, source in enumerate(self.sources):
+            for r in range(len(source)):
+                record = source[r]
+                sample = self._compact(source, record)
+                if not sample.outputs:
+                    continue
+                self._keep((s, r), sample)
+                self.groups[s].add(record.group)
+                self.origins[s].update(record.origins)
+                height, width = sample.image.shape[:2]
+                entries.append(Entry(s, r, (height, width), sample.outputs))
+        return entries
+
+    def _keep(self, key: tuple[int, int], sample: Sample) -> Sample:
+        self._kept[key] = sample
+        self._n_bytes += sample.n_bytes
+        while self._n_bytes > self._max_bytes and len(self._kept) > 1:
+            _, oldest = self._kept.popitem(last=False)
+            self._n_bytes -= oldest.n_bytes
+        return sample
+
+    def _compact(self, source: RecordSource, record: Record) -> Sample:
+        labels, codes, open_tasks = {}, {}, set()
+        for task, instances in record.instances.items():
+            if f"{task}.instance" not in self._wanted or not record.covers(task):
+                continue
+            name = f"{record.sample_id}, {task}"
+            labels[task] = compact_labels(instances.labels, name)
+            if record.coverage[task] is Coverage.PARTIAL and record.valid is None:
+                open_tasks.add(task)
+            of_class = self._class_codes(source, task)
+            if of_class is not None:
+                last = max(int(labels[task].max(initial=0)), int(instances.ids.max(initial=0)))
+                codes[task] = np.zeros(last + 1, np.uint8)
+                codes[task][instances.ids] = of_class[instances.classes]
+        return Sample(
+            image=np.ascontiguousarray(record.image),
+            labels=labels,
+            codes=codes,
+            valid=None if record.valid is None else record.valid.astype(np.uint8),
+            open_tasks=frozenset(open_tasks),
+            patch_code=self._patch_code(source, record),
+        )
+
+    def _class_codes(self, source: RecordSource, task: str) -> NDArray[np.uint8] | None:
+        """Codes of a source's classes; None where they teach nothing."""
+        codes = self.codes.get(f"{task}.type")
+        space = source.label_spaces.get(task)
+        if codes is None or space is None or not codes.teaches(space):
+            return None
+        return codes.of_dataset[space]
+
+    def _patch_code(self, source: RecordSource, record: Record) -> int:
+        if PATCH not in self._wanted or record.tissue is None or not record.covers(PATCH):
+            return 0
+        space = source.label_spaces[PATCH]
+        return int(self.codes[PATCH].of_dataset[space][record.tissue + 1])
