@@ -36,7 +36,7 @@ class Score(BaseModel):
     n_groups: Count
     n_objects: Count
     """Objects in the truth (patches for tissue)."""
-    n_undefined: Count
+    n_undefined: Count = 0
     """Images left out of an image mean because the value is undefined there."""
     n_infinite: Count = 0
     """Images left out of a mean of distances because one side is empty."""
