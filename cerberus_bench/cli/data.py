@@ -61,6 +61,45 @@ def _flat(value: Any) -> Any:
     return ", ".join(value) if isinstance(value, list) else value
 
 
+def harmonize(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A dataset of `list datasets`.")],
+    source: Annotated[Path, typer.Option(help="Folder or zip with the source files.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write. Default: data/NAME.")] = None,
+    mpp: Annotated[str, typer.Option(help="Microns per pixel of the result, or `native`.")] = "0.5",
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Go on where parts of the source are missing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring a source dataset to one resolution, one ontology and leakage-safe folds."""
+    from cerberus_bench.cli import show
+    from cerberus_bench.cli.harmonized import show_summary, summary_json
+    from cerberus_bench.workflows.harmonize import harmonize as run
+
+    with show.progress() as progress:
+        done = run(
+            name,
+            source,
+            out,
+            mpp=_mpp(mpp),
+            allow_partial=allow_partial,
+            progress=progress,
+        )
+    if as_json:
+        show.print_json(summary_json(done))
+    else:
+        show_summary(done)
+
+
+def _mpp(text: str) -> float | None:
+    if text == "native":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is neither a number nor `native`") from None
+
+
 def export(
     name: Annotated[str, typer.Argument(metavar="NAME|DIR", help="Dataset or harmonised folder.")],
     out: Annotated[Path, typer.Option(help="Folder to write; must not exist.")],
@@ -74,8 +113,9 @@ def export(
     from cerberus_bench.workflows.data import open_data
     from cerberus_bench.workflows.export import export as run
 
-    source = open_data(name, split=split, fold=fold, progress=show.bar)
-    done = run(source, out, form.value, progress=show.bar)
+    with show.progress() as progress:
+        source = open_data(name, split=split, fold=fold, progress=progress)
+        done = run(source, out, form.value, progress=progress)
     if as_json:
         show.print_json(done)
     else:

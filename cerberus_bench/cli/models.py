@@ -16,11 +16,14 @@ def train(
     ] = None,
     data: Data = None,
     arch: Annotated[
-        str, typer.Option(help="Architecture: a name of `list models`.")
-    ] = "cerberus-tiny",
+        str | None, typer.Option(help="A name of `list models`. Default: the recipe's.")
+    ] = None,
     recipe: Annotated[
         str, typer.Option(help="A shipped recipe by name, or a TOML file.")
     ] = "default",
+    name: Annotated[
+        str | None, typer.Option(help="Name of the weights on the board. Default: that of OUT.")
+    ] = None,
     fold: Fold = 3,
     seed: Annotated[int | None, typer.Option(help="Overrides the recipe's seed.")] = None,
     max_minutes: Annotated[
@@ -37,15 +40,15 @@ def train(
     with watch() as on_progress:
         done = run(
             tasks=split_commas(tasks),
-            data=split_commas(data, ("phantom",)),
+            data=split_commas(data),
             arch=arch,
             recipe=recipe,
+            name=name,
             out=out,
             fold=fold,
             seed=seed,
             max_minutes=max_minutes,
             resume=resume,
-            progress=show.bar,
             on_progress=on_progress,
         )
     if as_json:
@@ -53,7 +56,7 @@ def train(
     else:
         show.out.print(
             f"{done['steps']} steps in {done['seconds'] / 60:.1f} min, best validation"
-            f" {done['best_metric']:.4f} -> {done['model']}"
+            f" {done['best_score']:.4f} at step {done['best_step']} -> {done['model']}"
         )
 
 
@@ -72,7 +75,9 @@ def predict(
     from cerberus_bench.workflows.models import find_model
     from cerberus_bench.workflows.predict import predict as run
 
-    done = run(inputs, find_model(model, trust=trust), out, mpp=mpp, progress=show.bar)
+    predictor = find_model(model, trust=trust)
+    with show.progress() as progress:
+        done = run(inputs, predictor, out, mpp=mpp, progress=progress)
     if as_json:
         show.print_json(done)
         return

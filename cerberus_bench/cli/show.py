@@ -1,14 +1,14 @@
 """Tables, progress and JSON: stdout carries the answer, stderr all the rest."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-
-T = TypeVar("T")
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -19,32 +19,27 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=1, allow_nan=False, default=str))
 
 
-def bar(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """A progress bar on stderr; the `Progress` of every workflow."""
-    with progress_bar() as progress:
-        task = progress.add_task(what, total=total, note="")
-        for item in items:
-            yield item
-            progress.advance(task)
-
-
-def progress_bar() -> Progress:
-    """An empty bar on stderr, gone when done."""
-    return Progress(
+@contextmanager
+def progress() -> Iterator[Callable[[int, int, str], None]]:
+    """A bar on stderr, gone when done; yields the `Progress` callback of the workflows."""
+    with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", style="dim"),
         console=err,
         transient=True,
-    )
+    ) as shown:
+        bar = shown.add_task("", total=None)
+
+        def advance(done: int, total: int, what: str) -> None:
+            shown.update(bar, completed=done, total=total, description=escape(what))
+
+        yield advance
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """A plain table on stdout; numbers (int, float) align right."""
-    from rich.markup import escape
-
     rows = [list(row) for row in rows]
     shown = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for i, column in enumerate(columns):

@@ -1,46 +1,116 @@
-"""The best and the worst images of a task, kept while scores stream by."""
+"""The best and the worst images of each task, predicted again for the report."""
 
-import heapq
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Literal
 
-T = TypeVar("T")
+import numpy as np
+from numpy.typing import NDArray
+
+from cerberus_bench.eval.estimates import image_values
+from cerberus_bench.eval.image_counts import ImageCounts
+from cerberus_bench.eval.matching import match
+from cerberus_bench.eval.overlap import overlap
+from cerberus_bench.eval.protocol import PROTOCOL, Definition, Scope
+from cerberus_bench.pictures import Example
+from cerberus_bench.schema.prediction import Prediction
+from cerberus_bench.schema.record import Record, RecordSource
+from cerberus_bench.schema.tasks import INSTANCE_TASKS
+
+if TYPE_CHECKING:
+    from cerberus_bench.eval.score import Scorer
+
+PER_TASK = 3
+"""How many best and how many worst images are shown of a task."""
+
+Rank = Literal["best", "worst"]
 
 
-@dataclass(order=True)
-class _Kept(Generic[T]):
-    key: float
-    number: int
-    item: T = field(compare=False)
+def find_examples(
+    scorer: "Scorer", source: RecordSource, predict: Callable[[Record], Prediction]
+) -> list[Example]:
+    """Examples of every task that was scored.
+
+    Predictions are made again for the few images that are shown, so that memory does not grow
+    with the dataset.
+    """
+    place = {sample: i for i, sample in enumerate(source.sample_ids)}
+    found = []
+    for task, counts in scorer.image_counts().items():
+        for rank, sample, score in _ranked(task, counts):
+            record = source[place[sample]]
+            found.append(_example(task, rank, score, record, predict(record), scorer))
+    return found
 
 
-class BestAndWorst(Generic[T]):
-    """Holds at most `k` best and `k` worst items by score, whatever passes by."""
+def _ranked(task: str, counts: ImageCounts) -> Iterator[tuple[Rank, str, float]]:
+    """(rank, sample id, score): worst images first, then the best; none twice."""
+    values = _image_scores(task, counts)
+    defined = [i for i in np.argsort(values, kind="stable").tolist() if not math.isnan(values[i])]
+    n = min(PER_TASK, len(defined) // 2)
+    worst, best = defined[:n], defined[::-1][:n]
+    chosen: tuple[tuple[Rank, list[int]], ...] = (("worst", worst), ("best", best))
+    for rank, rows in chosen:
+        for i in rows:
+            yield rank, counts.sample_ids[i], float(values[i])
 
-    def __init__(self, k: int) -> None:
-        self._k = k
-        self._best: list[_Kept[T]] = []
-        self._worst: list[_Kept[T]] = []
-        self._seen = 0
 
-    def offer(self, score: float, item: T) -> None:
-        """Keep the item if it is among the best or the worst; undefined scores are passed over."""
-        if math.isnan(score):
-            return
-        self._seen += 1
-        for heap, sign in ((self._best, 1.0), (self._worst, -1.0)):
-            heapq.heappush(heap, _Kept(sign * score, -self._seen, item))
-            if len(heap) > self._k:
-                heapq.heappop(heap)
+def _image_scores(task: str, counts: ImageCounts) -> NDArray[np.float64]:
+    """(n_images,) the first headline of the task that single images have."""
+    for definition in PROTOCOL[task]:
+        if (
+            isinstance(definition, Definition)
+            and definition.scope is Scope.ALL
+            and definition.unit is None
+            and counts.has(definition.columns)
+        ):
+            return image_values(definition, counts)
+    return np.full(len(counts), np.nan)
 
-    def best(self) -> Iterator[tuple[float, T]]:
-        """(score, item), best first."""
-        return ((kept.key, kept.item) for kept in sorted(self._best, reverse=True))
 
-    def worst(self) -> Iterator[tuple[float, T]]:
-        """(score, item), worst first; items that are among the best are left out."""
-        best = {kept.number for kept in self._best}
-        ordered = sorted(self._worst, reverse=True)
-        return ((-kept.key, kept.item) for kept in ordered if kept.number not in best)
+def _example(
+    task: str,
+    rank: Rank,
+    score: float,
+    record: Record,
+    prediction: Prediction,
+    scorer: "Scorer",
+) -> Example:
+    shared = {
+        "task": task,
+        "sample_id": record.sample_id,
+        "group": record.group,
+        "score": score,
+        "rank": rank,
+        "image": record.image,
+    }
+    if task in INSTANCE_TASKS:
+        return Example(**shared, **_objects(task, record, prediction))
+    if task == "tissue":
+        return Example(**shared, **_patch(record, prediction, scorer))
+    return Example(**shared, truth=record.signet_ring, prediction=prediction.boxes)
+
+
+def _objects(task: str, record: Record, prediction: Prediction) -> Mapping[str, object]:
+    truth, found = record.instances[task].labels, prediction.instances[task].labels
+    table = overlap(truth, found, ignore=None if record.valid is None else ~record.valid)
+    matched = match(table)
+    missed = np.setdiff1d(table.truth_ids, table.truth_ids[matched.truth])
+    spurious = np.setdiff1d(table.prediction_ids, table.prediction_ids[matched.prediction])
+    return {
+        "truth": truth,
+        "prediction": found,
+        "missed": tuple(missed.tolist()),
+        "spurious": tuple(spurious.tolist()),
+    }
+
+
+def _patch(record: Record, prediction: Prediction, scorer: "Scorer") -> Mapping[str, object]:
+    assert record.tissue is not None
+    assert prediction.tissue is not None
+    best = int(np.argmax(prediction.tissue))
+    return {
+        "truth_class": scorer.truth_spaces["tissue"].classes[record.tissue],
+        "predicted_class": scorer.prediction_spaces["tissue"].classes[best],
+        "probability": float(prediction.tissue[best]),
+    }

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.record import Record, RecordSource
-from cerberus_bench.workflows.progress import Progress, silent
+from cerberus_bench.workflows.progress import Progress, tracked
 
 Format = Literal["png", "coco"]
 
 
 def export(
-    source: RecordSource, out: Path, form: Format, *, progress: Progress = silent
+    source: RecordSource, out: Path, form: Format, *, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Write every record of a source below `out`; the folder appears when it is complete.
 
@@ -39,10 +39,10 @@ def export(
     return {"out": str(out), "format": form, "records": len(source), "objects": n_objects}
 
 
-def _write_png(source: RecordSource, out: Path, progress: Progress) -> int:
+def _write_png(source: RecordSource, out: Path, progress: Progress | None) -> int:
     records = []
     n_objects = 0
-    for record in progress(source, len(source), "export"):
+    for record in tracked(source, "export", progress):
         name = _save_image(record, out)
         for task, instances in record.instances.items():
             (out / task).mkdir(exist_ok=True)
@@ -79,11 +79,11 @@ def _tissue_name(record: Record, source: RecordSource) -> str | None:
     return source.label_spaces["tissue"].classes[record.tissue]
 
 
-def _write_coco(source: RecordSource, out: Path, progress: Progress) -> int:
+def _write_coco(source: RecordSource, out: Path, progress: Progress | None) -> int:
     categories = _categories(source)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for record in progress(source, len(source), "export"):
+    for record in tracked(source, "export", progress):
         height, width = record.image.shape[:2]
         image_id = len(images) + 1
         images.append(

@@ -13,7 +13,7 @@ from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.prediction import Prediction
 from cerberus_bench.schema.record import Coverage, Record, check_image
 from cerberus_bench.workflows.models import Predictor
-from cerberus_bench.workflows.progress import Progress, silent
+from cerberus_bench.workflows.progress import Progress, tracked
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 MAX_PIXELS = 100_000_000
@@ -29,7 +29,7 @@ def predict(
     out: Path,
     *,
     mpp: float,
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """Write `<out>/<image>/` for every image: 16-bit maps, `objects.csv`, `overlay.png`.
 
@@ -47,7 +47,7 @@ def predict(
     names = [file.stem for file in files]
     if len(set(names)) != len(names):
         raise DataError("two inputs have the same name; predict them into different folders")
-    steps = progress(files, len(files), "predict")
+    steps = tracked(files, "predict", progress)
     return [_predict_file(file, model, out / file.stem, mpp) for file in steps]
 
 

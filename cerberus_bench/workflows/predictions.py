@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,12 @@ from cerberus_bench.eval.predictions import PredictionsFolderWriter
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import LabelSpace
 from cerberus_bench.schema.prediction import Prediction, PredictionsManifest
-from cerberus_bench.schema.record import RecordSource
 from cerberus_bench.schema.tasks import TASKS
 from cerberus_bench.workflows.data import open_data
 from cerberus_bench.workflows.models import as_instances
+
+if TYPE_CHECKING:
+    from cerberus_bench.loaders.table import Table
 
 
 class PredictionWriter:
@@ -57,7 +59,7 @@ class PredictionWriter:
         }
         self._index = {sample: i for i, sample in enumerate(self._source.sample_ids)}
         self._folder = PredictionsFolderWriter(
-            Path(out), manifest_for(self._source, model, None, self._spaces, split, fold)
+            Path(out), manifest_for(self._source, model, None, self._spaces)
         )
 
     def add(
@@ -130,22 +132,20 @@ class PredictionWriter:
 
 
 def manifest_for(
-    source: RecordSource,
+    source: "Table",
     model: str,
     model_sha256: str | None,
     label_spaces: Mapping[str, LabelSpace],
-    split: str,
-    fold: int,
 ) -> PredictionsManifest:
-    """The manifest of predictions for one split of a source."""
+    """The manifest of predictions for the chosen records of a dataset."""
     return PredictionsManifest(
         model=model,
         model_sha256=model_sha256,
         dataset=source.name,
         dataset_version=source.version,
         fingerprint=source.fingerprint,
-        split=split,
-        fold=fold,
+        split=source.split,
+        fold=source.fold,
         label_spaces={task: list(space.classes) for task, space in label_spaces.items()},
         samples=list(source.sample_ids),
     )

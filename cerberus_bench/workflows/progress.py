@@ -1,19 +1,25 @@
 """How workflows say how far they are, without knowing a terminal."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
-T = TypeVar("T")
+T = TypeVar("T", covariant=True)
+
+Progress = Callable[[int, int, str], None]
+"""Called with steps done, steps in all, and what was just done."""
 
 
-class Progress(Protocol):
-    """Wraps an iterable; the command line draws a bar, Python users see nothing by default."""
+class Countable(Protocol[T]):
+    """Items of known number."""
 
-    def __call__(self, items: Iterable[T], total: int, what: str) -> Iterator[T]:
-        """Yield the items of a step called `what`, `total` of them."""
-        ...
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[T]: ...
 
 
-def silent(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """Yield the items and say nothing."""
-    yield from items
+def tracked(items: Countable[T], what: str, progress: Progress | None) -> Iterator[T]:
+    """Yield the items and report each one when it is done."""
+    for done, item in enumerate(items, 1):
+        yield item
+        if progress:
+            progress(done, len(items), what)

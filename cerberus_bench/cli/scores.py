@@ -1,0 +1,108 @@
+"""Verbs about scores: eval, score, leaderboard."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cerberus_bench.cli.options import AsJson, Data, Fold, Results, Split, Trust, split_commas
+
+if TYPE_CHECKING:
+    from cerberus_bench.workflows.evaluate import Evaluation
+
+Report = Annotated[
+    bool, typer.Option("--report", help="Also write an HTML with the best and worst images.")
+]
+Classes = Annotated[bool, typer.Option("--classes", help="Print a row for every class too.")]
+
+
+def evaluate(
+    model: Annotated[
+        str, typer.Argument(help="Zoo name, model file, or module:factory with --trust.")
+    ],
+    data: Data = None,
+    split: Split = "test",
+    fold: Fold = 3,
+    out: Results = Path("results"),
+    predictions: Annotated[
+        Path | None, typer.Option(help="Also keep the predictions, below this folder.")
+    ] = None,
+    report: Report = False,
+    classes: Classes = False,
+    trust: Trust = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score a model: predictions, scores with intervals, one result record a dataset."""
+    from cerberus_bench.cli import show
+    from cerberus_bench.workflows.evaluate import run_evaluation
+    from cerberus_bench.workflows.models import find_model
+
+    predictor = find_model(model, trust=trust)
+    with show.progress() as progress:
+        done = [
+            run_evaluation(
+                predictor,
+                name,
+                split=split,
+                fold=fold,
+                out=out,
+                predictions=predictions,
+                report=report,
+                progress=progress,
+            )
+            for name in split_commas(data, ("phantom",))
+        ]
+    _show(done, classes, as_json)
+
+
+def score(
+    predictions: Annotated[Path, typer.Argument(help="A predictions folder.")],
+    data: Annotated[
+        str, typer.Option("--data", metavar="NAME|DIR", help="What it was predicted on.")
+    ],
+    out: Results = Path("results"),
+    report: Report = False,
+    classes: Classes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Score a folder of predictions from any framework; runs no model."""
+    from cerberus_bench.cli import show
+    from cerberus_bench.workflows.score import score_folder
+
+    with show.progress() as progress:
+        done = score_folder(predictions, data, out=out, report=report, progress=progress)
+    _show([done], classes, as_json)
+
+
+def _show(done: Sequence["Evaluation"], classes: bool, as_json: bool) -> None:
+    from cerberus_bench.cli import show
+    from cerberus_bench.cli.score_table import show_result
+
+    if as_json:
+        show.print_json([one.to_dict() for one in done])
+        return
+    for one in done:
+        show_result(one.result, classes=classes)
+        show.out.print(f"\nresult  {one.result_path}", soft_wrap=True)
+        if one.report_path:
+            show.out.print(f"report  {one.report_path}", soft_wrap=True)
+
+
+def leaderboard(
+    results: Annotated[Path, typer.Argument(help="Folder of result records.")] = Path("results"),
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare models: scores with intervals, and the interval of every difference."""
+    from cerberus_bench.cli import show
+    from cerberus_bench.workflows.leaderboard import board, board_json, board_markdown, board_rich
+
+    found = board(results)
+    if as_json:
+        show.print_json(board_json(found))
+    elif markdown:
+        print(board_markdown(found))
+    else:
+        for part in board_rich(found):
+            show.out.print(part)

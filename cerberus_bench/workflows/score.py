@@ -1,0 +1,65 @@
+"""`score`: a predictions folder against the truth; runs no model."""
+
+from pathlib import Path
+
+from cerberus_bench.eval.predictions import PredictionsFolder
+from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.prediction import PredictionsManifest
+from cerberus_bench.schema.result import ModelInfo
+from cerberus_bench.workflows.data import open_data
+from cerberus_bench.workflows.evaluate import Evaluation, keep_result
+from cerberus_bench.workflows.progress import Progress, tracked
+
+
+def score_folder(
+    predictions: Path,
+    data: str,
+    *,
+    out: Path | None = None,
+    report: bool = False,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score a folder that `PredictionWriter` or `eval --predictions` wrote.
+
+    Args:
+        predictions: the folder.
+        data: dataset name or harmonised folder that was predicted.
+        out: folder for the result record; None writes nothing.
+        report: also write an HTML beside the result.
+        progress: how far it is.
+
+    Raises:
+        DataError: the folder is incomplete, or was made for other data.
+    """
+    from cerberus_bench.eval.score import Scorer
+
+    folder = PredictionsFolder(predictions)
+    manifest = folder.manifest
+    source = open_data(data, split=manifest.split, fold=manifest.fold, progress=progress)
+    if (manifest.dataset, manifest.fingerprint) != (source.name, source.fingerprint):
+        raise DataError(
+            f"{predictions} was predicted on {manifest.dataset} {manifest.fingerprint[:12]}, {data}"
+            f" is {source.name} {source.fingerprint[:12]}. Predict these records again."
+        )
+    scorer = Scorer(source.label_spaces, folder.label_spaces)
+    for record in tracked(source, f"score {manifest.model}", progress):
+        scorer.add(record, folder.read(record.sample_id))
+    return keep_result(
+        source,
+        scorer,
+        _model_info(manifest),
+        lambda record: folder.read(record.sample_id),
+        out=out,
+        report=report,
+    )
+
+
+def _model_info(manifest: PredictionsManifest) -> ModelInfo:
+    tasks = list(manifest.label_spaces)
+    return ModelInfo(
+        name=manifest.model,
+        file_sha256=manifest.model_sha256,
+        tasks=tasks,
+        kind="multi" if len(tasks) > 1 else "single",
+        trained_on=None,
+    )

@@ -1,0 +1,113 @@
+"""`train`: one network on the train split of one or more datasets."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cerberus_bench.provenance import provenance
+from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.tasks import TASKS
+from cerberus_bench.workflows.data import open_data
+from cerberus_bench.workflows.progress import Progress
+
+if TYPE_CHECKING:
+    from cerberus_bench.loaders.table import Table
+    from cerberus_bench.model_zoo.recipe import Recipe
+    from cerberus_bench.model_zoo.training import TrainProgress
+
+
+def train(
+    *,
+    out: Path,
+    data: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    arch: str | None = None,
+    recipe: str = "default",
+    name: str | None = None,
+    fold: int = 3,
+    seed: int | None = None,
+    max_minutes: float | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    on_progress: "Callable[[TrainProgress], None] | None" = None,
+) -> dict[str, Any]:
+    """Train on the train splits, choose weights on the validation splits, never open a test split.
+
+    Args:
+        out: folder for `model.pt`, the checkpoint and the logs.
+        data: dataset names or harmonised folders; the recipe's, else the phantom, when empty.
+        tasks: tasks to learn; the recipe's, else all of the architecture, when empty.
+        arch: name of the zoo; the recipe's, else cerberus-tiny, when None.
+        recipe: name of a shipped recipe, or a TOML file.
+        name: name of the weights on the board; the folder's when None.
+        fold: the fold that is held out as test.
+        seed: overrides the recipe's.
+        max_minutes: ends the run, its schedule included, within this time.
+        resume: go on from the checkpoint in `out`.
+        progress: told while the phantom is made.
+        on_progress: called after every step.
+
+    Returns:
+        Where the model is, its best validation score, steps and seconds.
+
+    Raises:
+        DataError: a name is unknown, a split is empty, or the data does not teach a task.
+    """
+    from cerberus_bench.model_zoo.recipe import load_recipe
+    from cerberus_bench.model_zoo.training import TrainConfig
+    from cerberus_bench.model_zoo.training import train as run
+
+    found = load_recipe(recipe)
+    names = list(data or found.data or ("phantom",))
+    config = TrainConfig(
+        architecture=arch or found.architecture or "cerberus-tiny",
+        tasks=_tasks(tasks, found, arch),
+        recipe=found,
+        seed=found.seed if seed is None else seed,
+        fold=fold,
+        name=name or out.name,
+        max_minutes=max_minutes,
+        provenance=dict(provenance(recipe=found.name)),
+    )
+    sources = [open_data(n, split="train", fold=fold, progress=progress) for n in names]
+    validation = _validation(names, fold, progress)
+    done = run(config, sources, validation, out, resume=resume, on_progress=on_progress)
+    return {
+        "model": str(done.model),
+        "tasks": list(done.card.tasks),
+        "best_score": done.best_score,
+        "best_step": done.best_step,
+        "steps": done.steps,
+        "seconds": done.seconds,
+        "validation": dict(done.card.validation),
+        "unvalidated": list(done.unvalidated),
+    }
+
+
+def _tasks(tasks: Sequence[str], recipe: "Recipe", arch: str | None) -> tuple[str, ...]:
+    from cerberus_bench.model_zoo.registry import architecture
+
+    unknown = sorted(set(tasks) - set(TASKS))
+    if unknown:
+        raise DataError(f"{unknown} are no tasks; the tasks are {', '.join(TASKS)}.")
+    if tasks:
+        return tuple(tasks)
+    own = architecture(arch or recipe.architecture or "cerberus-tiny").tasks
+    return tuple(task for task in recipe.tasks or own if task in own)
+
+
+def _validation(names: Sequence[str], fold: int, progress: Progress | None) -> list["Table"]:
+    """Validation splits; a dataset too small to have one is trained on without.
+
+    Raises:
+        DataError: no dataset has a validation split.
+    """
+    found, reasons = [], []
+    for name in names:
+        try:
+            found.append(open_data(name, split="validation", fold=fold, progress=progress))
+        except DataError as error:
+            reasons.append(str(error))
+    if not found:
+        raise DataError(f"nothing to validate on: {reasons[0]}")
+    return found
