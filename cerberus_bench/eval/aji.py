@@ -81,10 +81,10 @@ def _best_prediction(table: Overlap) -> Int64:
 
 
 def _aggregate(table: Overlap, rows: Int64) -> JaccardCounts:
-    paired_truth = np.zeros(table.n_truth, np.bool_)
-    paired_truth[table.pair_truth[rows]] = True
-    spared = table.void.copy()
-    spared[table.pair_prediction[rows]] = True
+    lone_truth = np.ones(table.n_truth, np.bool_)
+    lone_truth[table.pair_truth[rows]] = False
+    lone_prediction = np.ones(table.n_prediction, np.bool_)
+    lone_prediction[table.pair_prediction[rows]] = False
     union = table.union[rows].sum()
-    union += table.truth_areas[~paired_truth].sum() + table.prediction_areas[~spared].sum()
+    union += table.truth_areas[lone_truth].sum() + table.prediction_areas[lone_prediction].sum()
     return JaccardCounts(int(table.intersection[rows].sum()), int(union))
