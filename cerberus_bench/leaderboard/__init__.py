@@ -1,0 +1,20 @@
+"""The leaderboard: a pure function of a folder of results."""
+
+from cerberus_bench.leaderboard.compare import Board, leaderboard
+from cerberus_bench.leaderboard.render import (
+    board_rows,
+    to_csv,
+    to_json,
+    to_markdown,
+    to_terminal,
+)
+
+__all__ = [
+    "Board",
+    "board_rows",
+    "leaderboard",
+    "to_csv",
+    "to_json",
+    "to_markdown",
+    "to_terminal",
+]
