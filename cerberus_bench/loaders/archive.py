@@ -4,6 +4,7 @@ Nothing is unpacked: members are read into memory one at a time, within bounds, 
 points outside or a file that would explode is refused before it can do anything.
 """
 
+import lzma
 import os
 import re
 import zipfile
@@ -89,7 +90,7 @@ class SourceTree:
     def _read_member(self, path: Path, member: zipfile.ZipInfo) -> bytes:
         try:
             return self._open(path).read(member)
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError) as error:
             raise DataError(
                 f"{path}: {member.filename} is corrupt ({error}). Download {path.name} again and"
                 " compare its checksum with that of the source."
