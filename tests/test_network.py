@@ -1,6 +1,8 @@
 """The network: shapes, gradients, and parity with the published one."""
 
 import json
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -213,6 +215,14 @@ def test_parity_with_the_published_network(case: dict[str, Any]) -> None:
             value = value[:, expected["rows"]][:, :, expected["rows"]]
         reference = np.asarray(expected["grid"], dtype=np.float64).reshape(value.shape)
         assert np.abs(value - reference).max() <= 1e-4 * expected["abs_max"]
+
+
+def test_listing_models_does_not_import_torch() -> None:
+    code = (
+        "import sys, cerberus_bench.model_zoo as z; assert z.MODELS; print('torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
 
 
 def test_encoder_keys_are_those_of_torchvision() -> None:

@@ -33,7 +33,7 @@ TISSUE_PATCH_PX = 256
 """Images up to this side at the model's mpp are one tissue patch; larger ones are averaged over."""
 TISSUE_TILING = Tiling(window_px=448, margin_px=152)
 """The published one: each window classifies its central 144 px, which the patch head looks at."""
-BATCH_PX = 2**20
+BATCH_PX = 2**19
 """Most input pixels of a batch; at least one window is taken."""
 SPLIT = {"nuclei": nuclei_instances, "gland": gland_instances, "lumen": lumen_instances}
 
