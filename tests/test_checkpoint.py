@@ -98,6 +98,7 @@ def test_a_file_without_a_card_needs_its_architecture(tmp_path, model) -> None:
         load_model(path, arch="resnet")
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:Detected pickle protocol")
 def test_code_is_refused_and_does_not_run(tmp_path, monkeypatch, model) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pickle.pt").write_bytes(pickle.dumps(RunsCode()))
