@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from result_builders import make_result
 
-from cerberus_bench.eval.image_counts import ImageCounts
+from cerberus_bench.eval.image_counts import Boxes, ImageCounts
 from cerberus_bench.eval.intervals import FEW_GROUPS
 from cerberus_bench.eval.scores import scores_of
 from cerberus_bench.leaderboard import (
@@ -270,6 +270,34 @@ def test_counts_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert list(again["gland"].columns) == ["object_tp"]
     for name, values in nuclei.columns.items():
         assert np.array_equal(again["nuclei"].columns[name], values)
+
+
+def test_boxes_come_back_too(tmp_path: Path) -> None:
+    full = Boxes(np.arange(8.0).reshape(2, 4), np.arange(4.0).reshape(1, 4), np.array([0.5]))
+    empty = Boxes(np.zeros((0, 4)), np.zeros((0, 4)), np.zeros(0))
+    names = ("a", "b")
+    for boxes in ((full, empty), (empty, empty)):
+        counts = ImageCounts("signet_ring", names, names, names, {"tp": np.ones(2)}, boxes)
+        path = write_counts(
+            tmp_path / "x.counts.parquet",
+            {"nuclei": image_counts([1, 2]), "signet_ring": counts},
+        )
+        again = read_counts(path)["signet_ring"]
+        assert list(again.columns) == ["tp"]
+        for before, after in zip(boxes, again.boxes, strict=True):
+            assert np.array_equal(before.truth, after.truth)
+            assert np.array_equal(before.prediction, after.prediction)
+            assert np.array_equal(before.scores, after.scores)
+
+
+def test_standings_are_shown(tmp_path: Path) -> None:
+    for split in ("test", "val"):
+        put(tmp_path, "good", [8] * 12, data={"split": split})
+        put(tmp_path, "poor", [3] * 12, data={"split": split})
+    board = leaderboard(tmp_path)
+    assert "| Nuclei: PQ (pooled, exact) | good | 1.0 | 2 | 0 | 0 | 2 |" in to_markdown(board)
+    assert "unlike scores are not averaged" in to_markdown(board)
+    assert "Over all data" in terminal_text(board)
 
 
 def test_counts_that_are_none_are_refused(tmp_path: Path) -> None:

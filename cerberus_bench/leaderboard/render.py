@@ -94,7 +94,8 @@ def to_markdown(board: Board) -> str:
     if board.standings:
         head = ["Score", *STANDING_HEAD]
         rows = [[_markdown(cell) for cell in _standing_cells(s)] for s in board.standings]
-        blocks.append("\n\n".join(["### Over all data", _pipes(head, rows), STANDINGS_SAID]))
+        blocks.append(f"### Over all data\n\n{_pipes(head, rows)}")
+    blocks.extend(_markdown(note) for note in _board_notes(board))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -106,10 +107,11 @@ def to_terminal(board: Board) -> "Group":
     parts: list[RenderableType] = []
     for table in board.tables:
         parts.append(_rich_table(table))
-        parts.extend(Text(f" {note}", style="dim") for note in _notes(table))
+        parts.extend(Text(note, style="dim") for note in _notes(table))
         parts.append(Text(""))
     if board.standings:
-        parts += [_rich_standings(board.standings), Text(f" {STANDINGS_SAID}", style="dim")]
+        parts.append(_rich_standings(board.standings))
+    parts.extend(Text(note, style="dim") for note in _board_notes(board))
     return Group(*parts)
 
 
@@ -206,11 +208,14 @@ def _notes(table: Table) -> list[str]:
         for column in table.columns
         if (classes := column.classes) is not None
     ]
-    if table.pairs:
-        notes.append(RANKS_SAID)
     if table.unpaired:
         notes.append(f"Not ranked: {table.unpaired}")
     return list(dict.fromkeys(notes))
+
+
+def _board_notes(board: Board) -> list[str]:
+    notes = [RANKS_SAID] if any(table.pairs for table in board.tables) else []
+    return notes + ([STANDINGS_SAID] if board.standings else [])
 
 
 def _standing_cells(standing: Standing) -> list[str]:
