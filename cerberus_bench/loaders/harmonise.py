@@ -78,6 +78,7 @@ def cut(record: Record, max_side: int) -> list[Record]:
     height, width = record.image.shape[:2]
     if max(height, width) <= max_side:
         return [record]
+    record = dataclasses.replace(record, signet_ring=_clip_boxes(record.signet_ring, height, width))
     windows = product(_intervals(height, max_side), _intervals(width, max_side))
     return [
         _window(record, rows, columns, n_lost=0 if i else record.n_lost)
@@ -139,7 +140,17 @@ def _cut_boxes(
         return None
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     here = boxes[_lies_in(centres, corner, size)] - np.array([*corner, *corner], np.float32)
-    clipped: NDArray[np.float32] = np.clip(here, -0.5, np.array([*size, *size], np.float32) - 0.5)
+    return _clip_boxes(here, size[1], size[0])
+
+
+def _clip_boxes(
+    boxes: NDArray[np.float32] | None, height: int, width: int
+) -> NDArray[np.float32] | None:
+    """Boxes cut at the border of an image; pixel centres are whole numbers."""
+    if boxes is None:
+        return None
+    high = np.array([width, height, width, height], np.float32) - np.float32(0.5)
+    clipped: NDArray[np.float32] = np.clip(boxes, np.float32(-0.5), high)
     return clipped
 
 
