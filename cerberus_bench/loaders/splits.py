@@ -120,11 +120,11 @@ def check_contamination(
     reasons = []
     if official_shared:
         reasons.append(
-            f"official:{official_part} shares {len(official_shared)} groups with the training part"
+            f"official:{official_part} shares {_groups(len(official_shared))} with the training part"
             " of the source's own split"
         )
     if own:
-        reasons.append(f"the model was trained on {len(own)} of the groups scored here")
+        reasons.append(f"the model was trained on {_groups(len(own))} of those scored here")
     elif trained_on is None:
         reasons.append("what the model was trained on is not known")
     status = "contaminated" if shared else "unknown" if trained_on is None else "clean"
@@ -135,6 +135,10 @@ def check_contamination(
             "reason": "; ".join(reasons) or "no group or origin in common with the training data",
         }
     )
+
+
+def _groups(n: int) -> str:
+    return f"{n} group{'s' if n != 1 else ''}"
 
 
 def official_overlap(groups: dict[str, Sequence[str]]) -> dict[str, list[str]]:
