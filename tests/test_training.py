@@ -464,6 +464,21 @@ def test_outputs_that_validation_cannot_see_are_named(tmp_path: Path) -> None:
     assert result.unvalidated == ("nuclei.instance", "nuclei.type")
 
 
+def test_validation_may_know_more_than_training(tmp_path: Path) -> None:
+    unclassed = Blobs("unclassed", 2, ("nuclei",), {"nuclei": LabelSpace("nuclei", ("cell",))})
+    settings = config(tasks=("nuclei",), recipe=small_recipe(steps=1, validations=1))
+    result = train(settings, [unclassed], [SCENES, PATCHES], tmp_path)
+    assert set(result.card.validation) == {"score", "nuclei.instance"}
+
+
+def test_a_recipe_that_samples_nothing_is_refused(tmp_path: Path) -> None:
+    recipe = small_recipe()
+    batches = recipe.batches.model_copy(update={"sampling": {"lumen": 1.0}})
+    settings = config(tasks=("gland",), recipe=recipe.model_copy(update={"batches": batches}))
+    with pytest.raises(DataError, match="sampling"):
+        train(settings, [SCENES], [SCENES], tmp_path)
+
+
 def test_what_cannot_be_trained_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="lumen"):
         run(tmp_path, config(tasks=("nuclei", "lumen")))

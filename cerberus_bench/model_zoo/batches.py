@@ -19,6 +19,7 @@ from cerberus_bench.model_zoo.augment import View, cut, random_view, turned
 from cerberus_bench.model_zoo.recipe import Recipe
 from cerberus_bench.model_zoo.samples import PATCH, Entry, Sample, SampleStore
 from cerberus_bench.model_zoo.targets import IGNORED, KERNEL_SIZES, UNKNOWN, instance_target
+from cerberus_bench.schema.errors import DataError
 
 HALO = max(KERNEL_SIZES.values()) // 2
 """Pixels around a window that its instance target depends on."""
@@ -65,6 +66,9 @@ class TrainingPlan:
         entries: samples to draw from.
         recipe: sizes, sampling weights, augmentation.
         seed: the run's seed.
+
+    Raises:
+        DataError: the sampling weights leave nothing to draw.
     """
 
     def __init__(self, entries: Sequence[Entry], recipe: Recipe, seed: int) -> None:
@@ -77,6 +81,11 @@ class TrainingPlan:
             if pool and weight > 0:
                 self._pools[task] = [e for e in pool for _ in range(_visits(e, crop))]
         self._patches = [e for e in entries if PATCH in e.outputs]
+        if not self._pools and not self._patches:
+            raise DataError(
+                f"the sampling weights of the recipe {recipe.name} draw none of the records; raise"
+                " those of the tasks to train"
+            )
         weights = np.array([recipe.batches.sampling[task] for task in self._pools])
         self._shares = np.cumsum(weights) / weights.sum() if len(weights) else weights
 

@@ -1,6 +1,6 @@
 """From a batch to its losses: each decoder runs on the windows that have truth for it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -46,7 +46,7 @@ class Objective:
     def logits(
         self, model: Cerberus, batch: Batch, recipe: Augmentation | None = None, seed: int = 0
     ) -> dict[str, Tensor]:
-        """Logits of every output that the batch has truth for.
+        """Logits of every output of the model that the batch has truth for.
 
         Windows and patches of one size go through the encoder together, so that its batch
         statistics in training are those of the mixture, which is what it keeps for inference.
@@ -61,11 +61,14 @@ class Objective:
             self._prepared(images, recipe, seed + i)
             for i, images in enumerate((batch.images, batch.patches))
         )
+        names = {output.name for output in model.spec.outputs}
+        if PATCH not in names:
+            patches = patches[:0]
         with torch.autocast(
             self.device.type, self._precision, enabled=self._precision != torch.float32
         ):
             of_windows, of_patches = _encoded(model, windows, patches)
-            logits = {} if of_windows is None else _dense(model, of_windows, batch)
+            logits = {} if of_windows is None else _dense(model, of_windows, batch, names)
             if of_patches is not None:
                 logits |= model.decode(of_patches, [PATCH])
         return logits
@@ -115,9 +118,13 @@ def _encoded(
     return model.encode(windows) if n else None, model.encode(patches) if m else None
 
 
-def _dense(model: Cerberus, features: Features, batch: Batch) -> dict[str, Tensor]:
+def _dense(
+    model: Cerberus, features: Features, batch: Batch, names: Collection[str]
+) -> dict[str, Tensor]:
     by_rows: dict[tuple[int, ...], list[str]] = {}
     for output, rows in batch.rows.items():
+        if output not in names:
+            continue
         by_rows.setdefault(rows, []).append(output)
     logits: dict[str, Tensor] = {}
     for rows, outputs in by_rows.items():
