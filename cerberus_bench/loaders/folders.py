@@ -1,5 +1,6 @@
 """Folders that appear whole or not at all, and the folder for what this package caches."""
 
+import json
 import os
 import shutil
 import tempfile
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cerberus_bench.loaders.metadata import FILE_NAME, read_metadata
+from cerberus_bench.loaders.metadata import FILE_NAME
 from cerberus_bench.schema.errors import DataError
 
 HOME_VARIABLE = "CERBERUS_BENCH_HOME"
@@ -35,12 +36,20 @@ def check_replaceable(out: Path, dataset: str) -> None:
             f"{out} exists and is not a harmonised dataset, so it is not overwritten. Choose"
             " another --out or remove it."
         )
-    present = read_metadata(out).name
+    present = _name_of(out / FILE_NAME)
     if present != dataset:
         raise DataError(
             f"{out} holds {present}; it is not overwritten with {dataset}. Choose another --out or"
             " remove it."
         )
+
+
+def _name_of(path: Path) -> str:
+    """The dataset's name in a `dataset.json` of any version."""
+    try:
+        return str(json.loads(path.read_bytes())["name"])
+    except (ValueError, KeyError, TypeError):
+        return "something else"
 
 
 @contextmanager

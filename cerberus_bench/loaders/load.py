@@ -1,9 +1,10 @@
 """Records by name or folder: what the workflows ask for."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from cerberus_bench.loaders.build import Progress, harmonise_source
-from cerberus_bench.loaders.folders import cache_folder
+from cerberus_bench.loaders.folders import HOME_VARIABLE, cache_folder
 from cerberus_bench.loaders.harmonise import HARMONISER_VERSION
 from cerberus_bench.loaders.metadata import FILE_NAME
 from cerberus_bench.loaders.reader import Reader
@@ -76,5 +77,25 @@ def _phantom_folder(reader: Reader, split: str, fold: int, progress: Progress | 
     version = f"{spec.name}-{spec.version}-{HARMONISER_VERSION}"
     folder = cache_folder() / "datasets" / version / split
     if not (folder / FILE_NAME).is_file():
-        harmonise_source(reader, None, folder, roles=(split,), progress=progress)
+        _make(reader, split, folder, progress)
     return folder
+
+
+def _make(reader: Reader, split: str, folder: Path, progress: Progress | None) -> None:
+    """Make a split aside, then move it to its place, unless another process was faster."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        place = TemporaryDirectory(prefix=f".{split}.", dir=folder.parent)
+    except OSError as error:
+        raise DataError(
+            f"{folder.parent} cannot be written ({error.strerror}). Set {HOME_VARIABLE} to a"
+            " folder that can."
+        ) from None
+    with place:
+        made = Path(place.name, split)
+        harmonise_source(reader, None, made, roles=(split,), progress=progress)
+        try:
+            made.rename(folder)
+        except OSError:
+            if not (folder / FILE_NAME).is_file():
+                raise

@@ -120,8 +120,8 @@ def check_contamination(
     reasons = []
     if official_shared:
         reasons.append(
-            f"official:{official_part} shares {_groups(len(official_shared))} with the training part"
-            " of the source's own split"
+            f"official:{official_part} shares {_groups(len(official_shared))} with the training"
+            " part of the source's own split"
         )
     if own:
         reasons.append(f"the model was trained on {_groups(len(own))} of those scored here")
