@@ -1,0 +1,115 @@
+"""What every reader of a colon source keeps: alike from folder and zip, and what is wrong told."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from fakes import lizard as fake_lizard
+from fakes import zipped
+from source_helpers import listed, read_all
+
+from cerberus_bench.loaders.build import harmonise_source
+from cerberus_bench.loaders.reader import Reader
+from cerberus_bench.loaders.sources import lizard
+from cerberus_bench.schema.errors import DataError
+
+
+@dataclass(frozen=True)
+class Case:
+    reader: Reader
+    write: Callable[[Path], Path]
+    n_images: int
+    companion: str | None
+    """A file without which its image is left out ..."""
+    sentence: str
+    """... and what is said of it."""
+    damaged: tuple[str, ...]
+    """Files that are cut short."""
+
+
+CASES = {
+    "lizard": Case(
+        lizard.READER,
+        fake_lizard.write,
+        5,
+        "Lizard_Labels/Labels/glas_56.mat",
+        "glas_56 has no .mat",
+        ("Lizard_Labels/Labels/glas_56.mat", "Lizard_Images1/glas_56.png"),
+    ),
+}
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
+def test_zip_folder_and_double_nesting_read_alike(case: Case, tmp_path: Path) -> None:
+    flat = case.write(tmp_path / "flat")
+    nested = tmp_path / "nested"
+    shutil.copytree(flat, nested / "again" / "and again")
+    archive = zipped(flat, tmp_path / "source.zip")
+    hashes = [
+        [found.record.source_sha256 for found in read_all(case.reader, root).values()]
+        for root in (flat, nested, archive)
+    ]
+    assert hashes[0] == hashes[1] == hashes[2]
+    assert len(hashes[0]) == len(set(hashes[0])) == case.n_images
+
+
+def test_records_are_of_their_dataset(case: Case, tmp_path: Path) -> None:
+    spec = case.reader.spec
+    for name, found in read_all(case.reader, case.write(tmp_path)).items():
+        record = found.record
+        assert record.sample_id == f"{spec.name}/{name}"
+        assert set(record.coverage) <= set(spec.tasks)
+        assert record.licence == spec.licence.id
+        assert record.group_level in {"patient", "slide", "image"}
+        assert record.origins
+
+
+def test_another_folder_says_what_is_expected_and_how_to_get_it(case: Case, tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").touch()
+    with pytest.raises(DataError, match="holds no") as error:
+        listed(case.reader, tmp_path)
+    assert case.reader.spec.how_to_get in str(error.value)
+
+
+def test_two_copies_are_refused(case: Case, tmp_path: Path) -> None:
+    case.write(tmp_path / "one")
+    case.write(tmp_path / "two")
+    with pytest.raises(DataError, match=r"Keep one copy|one is needed"):
+        listed(case.reader, tmp_path)
+
+
+def test_image_without_companion_is_left_out_and_told(case: Case, tmp_path: Path) -> None:
+    if case.companion is None:
+        pytest.skip("an image of this source is one file")
+    root = case.write(tmp_path)
+    complete = listed(case.reader, root)
+    (root / case.companion).unlink()
+    found = listed(case.reader, root)
+    assert len(found.images) == len(complete.images) - 1 == case.n_images - 1
+    assert any(case.sentence in sentence for sentence in found.incomplete)
+
+
+def test_file_cut_short_is_named(case: Case, tmp_path: Path) -> None:
+    for number, victim in enumerate(case.damaged):
+        root = case.write(tmp_path / str(number))
+        path = root / victim
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        with pytest.raises(DataError) as error:
+            read_all(case.reader, root)
+        assert path.name in str(error.value)
+
+
+def test_partial_source_harmonises_only_if_told_to(case: Case, tmp_path: Path) -> None:
+    root = case.write(tmp_path / "source")
+    if case.reader.spec.expected_images:
+        with pytest.raises(DataError, match=r"is not all of .*--allow-partial"):
+            harmonise_source(case.reader, root, tmp_path / "out")
+    summary = harmonise_source(case.reader, root, tmp_path / "out", allow_partial=True)
+    assert summary.n_images == summary.n_records == case.n_images
+    assert summary.missing.keys() == case.reader.spec.expected_images.keys()
