@@ -219,6 +219,33 @@ def test_datasets_opens_the_folder(
             assert row["coverage"]["gland"] == "none"
 
 
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_OFFLINE", True)
+
+
+@pytest.mark.usefixtures("hub_cache")
+@pytest.mark.parametrize(("split", "fold"), [("train", 3), ("all", 3), ("train", 1), ("test", 2)])
+def test_table_as_dataset(split: str, fold: int, toy: Path) -> None:
+    table = open_table(toy, split=split, fold=fold)
+    rows = table.as_dataset()
+    assert rows["sample_id"][:] == list(table.sample_ids)
+    assert rows["split"][:] == [key.split for key in table.keys]
+    assert rows.column_names[:3] == ["sample_id", "image", "nuclei"]
+    np.testing.assert_array_equal(np.array(rows[0]["image"]), table[0].image)
+
+
+@pytest.mark.usefixtures("hub_cache")
+def test_official_part_as_dataset(tmp_path: Path) -> None:
+    done = harmonised("glas", glas, tmp_path)
+    rows = open_table(done.out, split="official:testB").as_dataset()
+    assert sorted(rows["sample_id"]) == ["glas/testB_1", "glas/testB_2"]
+    assert rows.features["gland_classes"].feature.names == ["none", "gland"]
+
+
 def test_card_names_splits_licence_and_classes(toy: Path) -> None:
     card = (toy / "README.md").read_text(encoding="utf-8")
     front, body = card.removeprefix("---\n").split("---\n", 1)

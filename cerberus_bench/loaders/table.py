@@ -3,6 +3,7 @@
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -36,7 +37,11 @@ class _Place:
 
     path: Path
     group: int
+    """Row group."""
     row: int
+    """Row within the group."""
+    number: int
+    """Row within the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +150,25 @@ class Table:
             official_shared=[group for group in overlap if group in present],
         )
 
+    def as_dataset(self) -> Any:
+        """The chosen records, in order, as a memory-mapped `datasets.Dataset`.
+
+        Its columns are those of `columns.features`: images decode to PIL, label maps to 16 bit.
+        """
+        paths = list(dict.fromkeys(entry.place.path for entry in self._entries))
+        rows = _load_rows(paths)
+        starts = dict.fromkeys(paths, 0)
+        for before, path in pairwise(paths):
+            starts[path] = starts[before] + self.metadata.splits[before.stem]
+        chosen = [starts[entry.place.path] + entry.place.number for entry in self._entries]
+        if chosen != list(range(len(rows))):
+            rows = rows.select(chosen)
+        if self.fold == STORED_FOLD:
+            return rows
+        splits = [entry.key.split for entry in self._entries]
+        others = rows.remove_columns("split").add_column("split", splits)
+        return others.select_columns(rows.column_names)
+
 
 def open_table(folder: str | Path, *, split: str = "test", fold: int = STORED_FOLD) -> Table:
     """Open the chosen records of a harmonised folder.
@@ -234,10 +258,10 @@ def _read_split_index(path: Path) -> list[_Entry]:
     file = _parquet(path)
     for group in range(file.num_row_groups):
         rows = _read(path, file, group, list(KEY_COLUMNS)).to_pylist()
-        for number, row in enumerate(rows):
-            content = row.pop("content_sha256")
-            key = RecordKey(**{**row, "origins": tuple(row["origins"])})
-            entries.append(_Entry(key, content, _Place(path, group, number)))
+        for row, facts in enumerate(rows):
+            content = facts.pop("content_sha256")
+            key = RecordKey(**{**facts, "origins": tuple(facts["origins"])})
+            entries.append(_Entry(key, content, _Place(path, group, row, len(entries))))
     return entries
 
 
@@ -263,6 +287,20 @@ def _read(path: Path, file: Any, group: int, columns: list[str] | None) -> Any:
         return file.read_row_group(group, columns=columns)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path} is damaged ({error}). Harmonise the source again.") from None
+
+
+def _load_rows(paths: Sequence[Path]) -> Any:
+    """All rows of parquet files as one `datasets.Dataset`, without a bar for each file."""
+    import datasets
+
+    was_quiet = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        files = [str(path) for path in paths]
+        return datasets.load_dataset("parquet", data_files=files, split="train")
+    finally:
+        if not was_quiet:
+            datasets.enable_progress_bars()
 
 
 class _RowGroups:
