@@ -111,16 +111,18 @@ def hausdorff_counts(
 
 
 class _Side:
-    """The objects of one map: index of each pixel, pixels and bounding box of each object."""
+    """The objects of one map, cut out by their bounding boxes when asked for."""
 
     def __init__(self, labels: NDArray[np.integer], ids: Int64, ignore: Bool | None) -> None:
-        self.index = _index_map(labels, ids)
+        from scipy.ndimage import find_objects
+
+        self.numbers = _number(labels, ids)
         if ignore is not None:
-            self.index[ignore] = -1
-        self.pixels = _by_object(self.index, self.index >= 0, len(ids))
-        self._edges = _by_object(self.index, _edge(self.index), len(ids))
-        extremes = [(*p.min(axis=0), *p.max(axis=0)) for p in self.pixels]
-        self.boxes = np.array(extremes, np.int64).reshape(-1, 4)
+            self.numbers[ignore] = 0
+        self.boxes = find_objects(self.numbers, len(ids))
+        self.extents = np.array(
+            [(rows.start, rows.stop, columns.start, columns.stop) for rows, columns in self.boxes]
+        ).reshape(-1, 4)
         self._trees: dict[int, KDTree] = {}
 
     def edge_tree(self, i: int) -> "KDTree":
@@ -128,35 +130,27 @@ class _Side:
         from scipy.spatial import KDTree
 
         if i not in self._trees:
-            self._trees[i] = KDTree(self._edges[i])
+            inside = np.pad(self.numbers[self.boxes[i]] == i + 1, 1)
+            inner = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
+            self._trees[i] = KDTree(self.pixels(i, inside[1:-1, 1:-1] & ~inner))
         return self._trees[i]
 
+    def pixels(self, i: int, where: Bool) -> NDArray[np.intp]:
+        """(n, 2) y, x of the pixels of the map that are marked in the box of object i."""
+        found: NDArray[np.intp] = np.argwhere(where) + self.extents[i, ::2]
+        return found
 
-def _index_map(labels: NDArray[np.integer], ids: Int64) -> Int64:
+
+def _number(labels: NDArray[np.integer], ids: Int64) -> NDArray[np.int32]:
+    """The map with objects numbered 1, 2, ... in order of id."""
+    if ids[-1] < labels.size:
+        table = np.zeros(ids[-1] + 1, np.int32)
+        table[ids] = np.arange(1, len(ids) + 1)
+        # Ids that are not in the table (left out by the ignored region) may exceed its end.
+        return table[np.where(labels <= ids[-1], labels, 0)]
     place = np.searchsorted(ids, labels.astype(np.int64))
     place[place == len(ids)] = 0
-    place[ids[place] != labels] = -1
-    return place.astype(np.int64, copy=False)
-
-
-def _edge(index: Int64) -> Bool:
-    edge = np.zeros(index.shape, np.bool_)
-    for one, other in (
-        (np.s_[1:], np.s_[:-1]),
-        (np.s_[:, 1:], np.s_[:, :-1]),
-    ):
-        change = index[one] != index[other]
-        edge[one] |= change
-        edge[other] |= change
-    return edge & (index >= 0)
-
-
-def _by_object(index: Int64, where: Bool, n: int) -> tuple[NDArray[np.intp], ...]:
-    pixels = np.argwhere(where)
-    owner = index[where]
-    order = np.argsort(owner, kind="stable")
-    cuts = np.cumsum(np.bincount(owner, minlength=n))[:-1]
-    return tuple(np.split(pixels[order], cuts))
+    return np.where(ids[place] == labels, place + 1, 0).astype(np.int32)
 
 
 class _Distances:
@@ -199,7 +193,7 @@ class _Distances:
         pairs are tried by that bound until it exceeds the best distance found.
         """
         t, p = np.array(pairs).T
-        bounds = np.abs(self._truth.boxes[t] - self._prediction.boxes[p]).max(axis=1)
+        bounds = np.abs(self._truth.extents[t] - self._prediction.extents[p]).max(axis=1)
         best = float("inf")
         for row in np.argsort(bounds, kind="stable"):
             if bounds[row] >= best:
@@ -223,11 +217,11 @@ def _directed(here: _Side, i: int, there: _Side, j: int) -> float:
     of j: from an inner one a step towards the pixel stays in j and is closer. The farthest pixel
     of i, however, may lie inside it, so all of i are asked.
     """
-    pixels = here.pixels[i]
-    outside = pixels[there.index[pixels[:, 0], pixels[:, 1]] != j]
-    if len(outside) == 0:
+    box = here.boxes[i]
+    outside = (here.numbers[box] == i + 1) & (there.numbers[box] != j + 1)
+    if not outside.any():
         return 0.0
-    distance, _ = there.edge_tree(j).query(outside)
+    distance, _ = there.edge_tree(j).query(here.pixels(i, outside))
     return float(np.max(distance))
 
 
