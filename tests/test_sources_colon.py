@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from fakes import conic as fake_conic
 from fakes import lizard as fake_lizard
 from fakes import zipped
 from source_helpers import listed, read_all
 
 from cerberus_bench.loaders.build import harmonise_source
 from cerberus_bench.loaders.reader import Reader
-from cerberus_bench.loaders.sources import lizard
+from cerberus_bench.loaders.sources import conic, lizard
 from cerberus_bench.schema.errors import DataError
 
 
@@ -37,6 +38,14 @@ CASES = {
         "Lizard_Labels/Labels/glas_56.mat",
         "glas_56 has no .mat",
         ("Lizard_Labels/Labels/glas_56.mat", "Lizard_Images1/glas_56.png"),
+    ),
+    "conic": Case(
+        conic.READER,
+        fake_conic.write,
+        5,
+        None,
+        "",
+        ("data/images.npy", "data/labels.npy"),
     ),
 }
 
