@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from cerberus_bench.model_zoo import checkpoint, create, load_model, make_card, save_model
+from cerberus_bench.model_zoo import create, load_model, make_card, registry, save_model, untrained
 from cerberus_bench.model_zoo.checkpoint import load_published, wrap_module
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.model import ModelCard
@@ -188,11 +188,20 @@ def test_a_card_survives_json(model) -> None:
 
 
 def test_a_zoo_name_is_its_packaged_weights(tmp_path, monkeypatch, model) -> None:
-    monkeypatch.setattr(checkpoint, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(registry, "WEIGHTS", tmp_path)
     with pytest.raises(DataError, match=r"no trained weights.*cerberus-bench train"):
         load_model(ARCH)
     save_model(tmp_path / f"{ARCH}.safetensors", model, make_card(model, ARCH), half=True)
     assert load_model(ARCH).name == ARCH
+
+
+def test_an_untrained_network_is_the_same_each_time_and_has_seen_nothing() -> None:
+    first, again = untrained(ARCH), untrained(ARCH)
+    for one, other in zip(first.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert first.card is not None
+    assert first.card.trained_on == []
+    assert first.name == f"random:{ARCH}"
 
 
 def test_an_instance_only_task_has_one_class() -> None:

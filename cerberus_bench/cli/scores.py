@@ -19,7 +19,8 @@ Classes = Annotated[bool, typer.Option("--classes", help="Print a row for every 
 
 def evaluate(
     model: Annotated[
-        str, typer.Argument(help="Zoo name, model file, or module:factory with --trust.")
+        str,
+        typer.Argument(help="Zoo name, model file, random:NAME, or module:factory with --trust."),
     ],
     data: Data = None,
     split: Split = "test",
@@ -92,17 +93,17 @@ def _show(done: Sequence["Evaluation"], classes: bool, as_json: bool) -> None:
 def leaderboard(
     results: Annotated[Path, typer.Argument(help="Folder of result records.")] = Path("results"),
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one row a score.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare models: scores with intervals, and the interval of every difference."""
     from cerberus_bench.cli import show
-    from cerberus_bench.workflows.leaderboard import board, board_json, board_markdown, board_rich
+    from cerberus_bench.workflows.leaderboard import render_board
 
-    found = board(results)
-    if as_json:
-        show.print_json(board_json(found))
-    elif markdown:
-        print(board_markdown(found))
+    forms = {"json": as_json, "markdown": markdown, "csv": as_csv}
+    form = next((name for name, wanted in forms.items() if wanted), "terminal")
+    rendered = render_board(results, form)
+    if form == "terminal":
+        show.out.print(rendered)
     else:
-        for part in board_rich(found):
-            show.out.print(part)
+        print(rendered, end="")

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Any
 from cerberus_bench.model_zoo.registry import MODELS, create
 
 if TYPE_CHECKING:
-    from cerberus_bench.model_zoo.checkpoint import LoadedModel, load_model, make_card, save_model
+    from cerberus_bench.model_zoo.checkpoint import (
+        LoadedModel,
+        load_model,
+        make_card,
+        save_model,
+        untrained,
+    )
     from cerberus_bench.model_zoo.published import convert_published
 
 __all__ = [
@@ -16,6 +22,7 @@ __all__ = [
     "load_model",
     "make_card",
     "save_model",
+    "untrained",
 ]
 
 _NEEDS_TORCH = {
@@ -24,6 +31,7 @@ _NEEDS_TORCH = {
     "load_model": "checkpoint",
     "make_card": "checkpoint",
     "save_model": "checkpoint",
+    "untrained": "checkpoint",
 }
 
 

@@ -19,7 +19,7 @@ from torch import nn
 from cerberus_bench.model_zoo.cerberus import Cerberus
 from cerberus_bench.model_zoo.folding import folded
 from cerberus_bench.model_zoo.published import PUBLISHED_ARCHITECTURE, published_network
-from cerberus_bench.model_zoo.registry import MODELS, architecture
+from cerberus_bench.model_zoo.registry import MODELS, architecture, create, shipped_weights
 from cerberus_bench.model_zoo.state_files import parse_state, parse_torch, plain_tensor, read_bytes
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import LabelSpace
@@ -34,8 +34,6 @@ from cerberus_bench.schema.model import (
 from cerberus_bench.schema.result import ModelInfo, TrainedOn
 from cerberus_bench.schema.tasks import TARGET_MPP, TASKS
 
-WEIGHTS = Path(__file__).parent / "weights"
-"""Weights that ship with the package, one `<name>.safetensors` a model."""
 PROBE_SIDE = 64
 INFERENCE_WINDOW = {PUBLISHED_ARCHITECTURE: (448, 152)}
 """Architecture -> window and margin of the published pipeline, px; others use the next line."""
@@ -180,6 +178,23 @@ def load_model(name: str | Path, *, arch: str | None = None) -> LoadedModel:
     return _loaded(model, card, hashlib.sha256(data).hexdigest())
 
 
+def untrained(arch: str, seed: int = 0) -> LoadedModel:
+    """A network of the zoo with random weights: what any training has to beat.
+
+    Args:
+        arch: name in the zoo.
+        seed: of the weights.
+
+    Raises:
+        DataError: there is no such architecture.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = create(arch)
+    card = make_card(model, arch, name=f"random:{arch}", trained_on=[], seed=seed)
+    return _loaded(model, card, None)
+
+
 def load_published(path: str | Path) -> Cerberus:
     """Network from the Cerberus authors' `weights.tar`, of all or some of its tasks.
 
@@ -261,8 +276,8 @@ def _probe(name: str, module: nn.Module) -> tuple[OutputSpec, ...]:
 def _locate(name: str | Path) -> Path:
     if str(name) not in MODELS:
         return Path(name)
-    path = WEIGHTS / f"{name}.safetensors"
-    if not path.is_file():
+    path = shipped_weights(str(name))
+    if path is None:
         raise DataError(
             f"{name}: this package has no trained weights of it. Train them (cerberus-bench train "
             f"--arch {name}) or convert published ones, and give the file's path."

@@ -1,6 +1,7 @@
 """The models that can be made by name. Nothing here imports torch until a model is made."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cerberus_bench.schema.errors import DataError
@@ -19,6 +20,9 @@ OUTPUTS = (
 )
 """Outputs of the published network; instance maps hold background, inner, contour."""
 
+WEIGHTS = Path(__file__).parent / "weights"
+"""Weights that ship with the package, one `<name>.safetensors` a model."""
+
 TASKS = tuple(dict.fromkeys(output.task for output in OUTPUTS))
 DEPTHS = (3, 4, 6, 3)
 SIZES = {
@@ -33,6 +37,15 @@ def _models() -> dict[str, NetworkSpec]:
         for size, spec in SIZES.items():
             models[f"single-{task}-{size}"] = restrict(spec, [task])
     return models
+
+
+def shipped_weights(name: str) -> Path | None:
+    """File of the weights that ship with the package under a zoo name; None where there are none.
+
+    The names are those of `MODELS`; weights of other names are files of the user.
+    """
+    path = WEIGHTS / f"{name}.safetensors"
+    return path if name in MODELS and path.is_file() else None
 
 
 def restrict(spec: NetworkSpec, tasks: Iterable[str]) -> NetworkSpec:

@@ -44,8 +44,9 @@ def load(name: str, *, split: str = "test", fold: int = 3) -> Any:
     Raises:
         DataError: there is no such dataset, or the split is empty.
     """
-    table = open_data(name, split=split, fold=fold)
-    return table.as_dataset()
+    from cerberus_bench.loaders.load import as_dataset
+
+    return as_dataset(open_data(name, split=split, fold=fold))
 
 
 def find_data(name: str) -> str:

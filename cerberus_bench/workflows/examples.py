@@ -1,7 +1,8 @@
 """The best and the worst images of each task, predicted again for the report."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -76,41 +77,46 @@ def _example(
     prediction: Prediction,
     scorer: "Scorer",
 ) -> Example:
-    shared = {
-        "task": task,
-        "sample_id": record.sample_id,
-        "group": record.group,
-        "score": score,
-        "rank": rank,
-        "image": record.image,
-    }
+    example = partial(
+        Example,
+        task=task,
+        sample_id=record.sample_id,
+        group=record.group,
+        score=score,
+        rank=rank,
+        image=record.image,
+    )
     if task in INSTANCE_TASKS:
-        return Example(**shared, **_objects(task, record, prediction))
+        return _with_objects(example, record, prediction, task)
     if task == "tissue":
-        return Example(**shared, **_patch(record, prediction, scorer))
-    return Example(**shared, truth=record.signet_ring, prediction=prediction.boxes)
+        return _with_classes(example, record, prediction, scorer)
+    return example(truth=record.signet_ring, prediction=prediction.boxes)
 
 
-def _objects(task: str, record: Record, prediction: Prediction) -> Mapping[str, object]:
+def _with_objects(
+    example: Callable[..., Example], record: Record, prediction: Prediction, task: str
+) -> Example:
     truth, found = record.instances[task].labels, prediction.instances[task].labels
     table = overlap(truth, found, ignore=None if record.valid is None else ~record.valid)
     matched = match(table)
     missed = np.setdiff1d(table.truth_ids, table.truth_ids[matched.truth])
     spurious = np.setdiff1d(table.prediction_ids, table.prediction_ids[matched.prediction])
-    return {
-        "truth": truth,
-        "prediction": found,
-        "missed": tuple(missed.tolist()),
-        "spurious": tuple(spurious.tolist()),
-    }
+    return example(
+        truth=truth,
+        prediction=found,
+        missed=tuple(missed.tolist()),
+        spurious=tuple(spurious.tolist()),
+    )
 
 
-def _patch(record: Record, prediction: Prediction, scorer: "Scorer") -> Mapping[str, object]:
-    assert record.tissue is not None
-    assert prediction.tissue is not None
+def _with_classes(
+    example: Callable[..., Example], record: Record, prediction: Prediction, scorer: "Scorer"
+) -> Example:
+    if record.tissue is None or prediction.tissue is None:
+        raise ValueError(f"{record.sample_id} has no tissue class on one side")
     best = int(np.argmax(prediction.tissue))
-    return {
-        "truth_class": scorer.truth_spaces["tissue"].classes[record.tissue],
-        "predicted_class": scorer.prediction_spaces["tissue"].classes[best],
-        "probability": float(prediction.tissue[best]),
-    }
+    return example(
+        truth_class=scorer.truth_spaces["tissue"].classes[record.tissue],
+        predicted_class=scorer.prediction_spaces["tissue"].classes[best],
+        probability=float(prediction.tissue[best]),
+    )

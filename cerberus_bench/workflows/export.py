@@ -166,7 +166,7 @@ def _run_lengths(pixels: NDArray[np.intp], shape: tuple[int, ...]) -> list[int]:
     begin = np.concatenate([pixels[:1], pixels[breaks + 1]])
     end = np.concatenate([pixels[breaks], pixels[-1:]]) + 1
     edges = np.concatenate([[0], np.stack([begin, end], axis=1).ravel(), [shape[0] * shape[1]]])
-    runs = np.diff(edges).tolist()
+    runs: list[int] = np.diff(edges).tolist()
     return runs if runs[-1] else runs[:-1]
 
 

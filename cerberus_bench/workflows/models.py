@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from cerberus_bench.model_zoo.checkpoint import LoadedModel
 
 
+RANDOM = "random:"
+
+
 class Predictor(Protocol):
     """Anything that can be evaluated."""
 
@@ -39,15 +42,22 @@ class Predictor(Protocol):
 
 
 def find_model(name: str, *, trust: bool = False) -> Predictor:
-    """A predictor from a zoo name, a model file, or (trusted) `module:factory`.
+    """A predictor from a name.
+
+    Args:
+        name: a zoo name, a model file, `random:<zoo name>` (random weights, the floor of every
+            comparison), or `module:factory`.
+        trust: allow `module:factory`, which runs its code.
 
     Raises:
         DataError: there is no such model, the file is refused, or code is not trusted.
     """
+    from cerberus_bench.model_zoo import load_model, untrained
+
+    if name.startswith(RANDOM):
+        return NetworkPredictor(untrained(name.removeprefix(RANDOM)))
     if ":" in name and not Path(name).exists():
         return _from_factory(name, trust)
-    from cerberus_bench.model_zoo import load_model
-
     return NetworkPredictor(load_model(name))
 
 
@@ -93,8 +103,13 @@ class CallablePredictor:
     def info(self) -> ModelInfo:
         """Model facts: little is known of user code."""
         tasks = list(self.label_spaces)
-        kind = "multi" if len(tasks) > 1 else "single"
-        return ModelInfo(name=self.name, file_sha256=None, tasks=tasks, kind=kind, trained_on=None)
+        return ModelInfo(
+            name=self.name,
+            file_sha256=None,
+            tasks=tasks,
+            kind="multi" if len(tasks) > 1 else "single",
+            trained_on=None,
+        )
 
     def predict(self, record: Record, tasks: Collection[str]) -> Prediction:
         """Call the object on the image and take the tasks that were asked for.
