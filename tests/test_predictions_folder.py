@@ -9,11 +9,12 @@ from PIL import Image
 from cerberus_bench.eval.predictions import PredictionsFolder, PredictionsFolderWriter
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.prediction import PredictedInstances, Prediction, PredictionsManifest
+from cerberus_bench.schema.result import ModelInfo
 
 
 def manifest(*samples: str) -> PredictionsManifest:
     return PredictionsManifest(
-        model="m",
+        model=ModelInfo(name="m", file_sha256=None, tasks=[], kind="multi", trained_on=None),
         dataset="d",
         dataset_version="1",
         fingerprint="f",

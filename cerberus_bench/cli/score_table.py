@@ -1,4 +1,4 @@
-"""Score tables on the terminal: one a dataset, tasks below each other, headline scores bold."""
+"""Scores on the terminal: one table a task, headline scores bold, 80 columns wide."""
 
 from collections.abc import Iterable, Sequence
 
@@ -20,38 +20,36 @@ def show_result(result: ResultRecord, *, classes: bool = False) -> None:
         result: one record.
         classes: print a row for every class too.
     """
-    _show_head(result)
-    scores = [s for s in result.report.scores if classes or s.class_name is None]
-    show.out.print(_table(scores))
-    _show_foot(result)
-
-
-def _show_head(result: ResultRecord) -> None:
     model, data = result.model, result.data
-    synthetic = ", synthetic" if data.synthetic else ""
+    synthetic = " (synthetic)" if data.synthetic else ""
     show.out.print(
-        f"\n[bold]{escape(model.name)}[/] on [bold]{escape(data.name)}[/] {data.split}, fold"
-        f" {data.fold}{synthetic}: {result.report.n_images} records, {result.report.n_groups}"
-        f" groups, {data.mpp} mpp, protocol {result.report.protocol_version}"
+        f"\n[bold]{escape(model.name)}[/] on [bold]{escape(data.name)}[/]{synthetic}, split"
+        f" {data.split}, fold {data.fold}: {result.report.n_images} records,"
+        f" {result.report.n_groups} groups, {data.mpp} mpp, protocol"
+        f" {result.report.protocol_version}",
+        soft_wrap=True,
     )
+    for task in dict.fromkeys(score.task for score in result.report.scores):
+        scores = [s for s in result.report.scores if s.task == task]
+        shown = [s for s in scores if classes or s.class_name is None]
+        show.out.print(_table(task, shown))
+    _show_notes(result)
 
 
-def _table(scores: Iterable[Score]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("task", "score", "class"):
-        table.add_column(name, overflow="fold")
+def _table(task: str, scores: Sequence[Score]) -> Table:
+    first = scores[0]
+    title = (
+        f"\n[bold]{task}[/]: {first.n_images} images, {first.n_objects:,} objects,"
+        f" {first.n_groups} groups"
+    )
+    table = Table(
+        title=title, title_justify="left", title_style="", box=None, pad_edge=False, width=80
+    )
+    table.add_column("score", min_width=24, no_wrap=True)
     for name in ("pooled", "95 %", "image mean", "95 %"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("images", "objects", "groups"):
-        table.add_column(name, justify="right")
-    table.add_column("convention")
-    last = ""
-    for rows in _by_line(scores):
-        first = rows[0]
-        if last and first.task != last:
-            table.add_section()
-        table.add_row(*_cells(rows, first.task != last), style="bold" if first.headline else "")
-        last = first.task
+        table.add_column(name, justify="right", no_wrap=True, header_style="dim")
+    for line in _by_line(scores):
+        table.add_row(*_cells(line), style="bold" if any(s.headline for s in line) else "")
     return table
 
 
@@ -59,23 +57,24 @@ def _by_line(scores: Iterable[Score]) -> list[list[Score]]:
     """Pooled value and image mean of one score share a line."""
     lines: dict[tuple[str | None, ...], list[Score]] = {}
     for s in scores:
-        lines.setdefault((s.task, s.metric, s.class_name, s.convention, s.unit), []).append(s)
+        lines.setdefault((s.metric, s.class_name, s.convention, s.unit), []).append(s)
     return list(lines.values())
 
 
-def _cells(rows: Sequence[Score], named: bool) -> list[str]:
-    first = rows[0]
-    by_averaging = {score.averaging: score for score in rows}
-    cells = [first.task if named else "", _metric(first), first.class_name or ""]
+def _cells(line: Sequence[Score]) -> list[str]:
+    by_averaging = {score.averaging: score for score in line}
+    cells = [escape(_name(line[0]))]
     for averaging in ("pooled", "image_mean"):
         score = by_averaging.get(averaging)
         cells += [value_text(score), interval_text(score)] if score else ["", ""]
-    counts = (first.n_images, first.n_objects, first.n_groups)
-    return [escape(cell) for cell in (*cells, *(f"{n:,}" for n in counts), first.convention)]
+    return cells
 
 
-def _metric(score: Score) -> str:
-    return f"{score.metric} ({score.unit})" if score.unit else score.metric
+def _name(score: Score) -> str:
+    extras = [score.unit, score.convention if score.convention != "exact" else None]
+    listed = ", ".join(text for text in extras if text)
+    name = f"  {score.metric} {score.class_name}" if score.class_name else score.metric
+    return f"{name} ({listed})" if listed else name
 
 
 def value_text(score: Score) -> str:
@@ -86,7 +85,7 @@ def value_text(score: Score) -> str:
 
 
 def interval_text(score: Score) -> str:
-    """`low-high`, with a star where it rests on few groups."""
+    """`low - high`, with a star where it rests on few groups."""
     if score.low is None or score.high is None:
         return ""
     digits = 1 if score.unit else 3
@@ -94,11 +93,27 @@ def interval_text(score: Score) -> str:
     return f"{score.low:.{digits}f}-{score.high:.{digits}f}{star}"
 
 
-def _show_foot(result: ResultRecord) -> None:
+def _show_notes(result: ResultRecord) -> None:
+    for note in _notes(result):
+        show.out.print(note, style="dim", markup=False, soft_wrap=True)
+    found = result.contamination
+    if found.status != "clean":
+        shared = f" ({', '.join(found.shared)})" if found.shared else ""
+        show.out.print(
+            f"[bold yellow]{found.status}[/]: {escape(found.reason + shared)}", soft_wrap=True
+        )
+
+
+def _notes(result: ResultRecord) -> list[str]:
     report = result.report
-    notes = []
+    notes = [""]
     if any(s.low is not None and s.n_groups < FEW_GROUPS for s in report.scores):
-        notes.append(f"* interval over fewer than {FEW_GROUPS} groups")
+        notes.append(f"* interval over fewer than {FEW_GROUPS} groups: rough")
+    infinite = {s.task: s.n_infinite for s in report.scores if s.n_infinite}
+    notes += [
+        f"{task}: {n} images with objects on one side only have no finite distance"
+        for task, n in infinite.items()
+    ]
     if report.not_predicted:
         notes.append(f"not predicted by this model: {', '.join(report.not_predicted)}")
     if report.not_annotated:
@@ -110,11 +125,4 @@ def _show_foot(result: ResultRecord) -> None:
                 f"{task} classes scored: {', '.join(partition.classes) or 'none'}"
                 f" (only one side knows {', '.join(left_out)})"
             )
-    for note in notes:
-        show.out.print(note, style="dim", markup=False)
-    if result.contamination.status != "clean":
-        shared = ", ".join(result.contamination.shared)
-        show.out.print(
-            f"[bold yellow]{result.contamination.status}[/]:"
-            f" {escape(result.contamination.reason)}" + (f" ({escape(shared)})" if shared else "")
-        )
+    return notes

@@ -6,9 +6,10 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-PREDICTIONS_FORMAT = 1
+from cerberus_bench.schema.report import STRICT
+from cerberus_bench.schema.result import ModelInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,10 @@ class Prediction:
 class PredictionsManifest(BaseModel):
     """`manifest.json` of a predictions folder."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = STRICT
 
     format: Literal[1] = 1
-    model: str
-    model_sha256: str | None = None
+    model: ModelInfo
     dataset: str
     dataset_version: str
     fingerprint: str

@@ -94,7 +94,7 @@ class ResultRecord(BaseModel):
         data = self.data
         return Path(
             _safe(self.model.name),
-            _safe((self.model.file_sha256 or "predictions")[:12]),
+            _safe((self.model.file_sha256 or "no-file")[:12]),
             _safe(f"{data.name}@{data.fingerprint[:8]}"),
             _safe(f"{data.split.replace(':', '-')}-fold{data.fold}") + ".json",
         )

@@ -134,8 +134,8 @@ def _score(
     from cerberus_bench.workflows.predictions import manifest_for
 
     scorer = Scorer(source.label_spaces, predictor.label_spaces)
-    info, spaces = predictor.info, predictor.label_spaces
-    manifest = manifest_for(source, info.name, info.file_sha256, spaces)
+    info = predictor.info
+    manifest = manifest_for(source, info, predictor.label_spaces)
     writer = PredictionsFolderWriter(predictions, manifest) if predictions else None
     with writer or nullcontext():
         for record in tracked(source, f"{info.name} on {source.name}", progress):

@@ -1,6 +1,6 @@
 """What can be evaluated: zoo names, model files, and (trusted) user code, behind one protocol."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -102,14 +102,7 @@ class CallablePredictor:
     @property
     def info(self) -> ModelInfo:
         """Model facts: little is known of user code."""
-        tasks = list(self.label_spaces)
-        return ModelInfo(
-            name=self.name,
-            file_sha256=None,
-            tasks=tasks,
-            kind="multi" if len(tasks) > 1 else "single",
-            trained_on=None,
-        )
+        return unfiled_model(self.name, list(self.label_spaces))
 
     def predict(self, record: Record, tasks: Collection[str]) -> Prediction:
         """Call the object on the image and take the tasks that were asked for.
@@ -122,6 +115,17 @@ class CallablePredictor:
             sample_id=record.sample_id,
             instances={t: as_instances(found[t], record, t) for t in tasks if t in found},
         )
+
+
+def unfiled_model(name: str, tasks: Sequence[str]) -> ModelInfo:
+    """What is known of a model without a file of ours: its name and its tasks."""
+    return ModelInfo(
+        name=name,
+        file_sha256=None,
+        tasks=list(tasks),
+        kind="multi" if len(tasks) > 1 else "single",
+        trained_on=None,
+    )
 
 
 def as_instances(

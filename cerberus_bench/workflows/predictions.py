@@ -12,9 +12,10 @@ from cerberus_bench.eval.predictions import PredictionsFolderWriter
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import LabelSpace
 from cerberus_bench.schema.prediction import Prediction, PredictionsManifest
+from cerberus_bench.schema.result import ModelInfo
 from cerberus_bench.schema.tasks import TASKS
 from cerberus_bench.workflows.data import open_data
-from cerberus_bench.workflows.models import as_instances
+from cerberus_bench.workflows.models import as_instances, unfiled_model
 
 if TYPE_CHECKING:
     from cerberus_bench.loaders.table import Table
@@ -59,7 +60,7 @@ class PredictionWriter:
         }
         self._index = {sample: i for i, sample in enumerate(self._source.sample_ids)}
         self._folder = PredictionsFolderWriter(
-            Path(out), manifest_for(self._source, model, None, self._spaces)
+            Path(out), manifest_for(self._source, unfiled_model(model, tasks), self._spaces)
         )
 
     def add(
@@ -132,15 +133,11 @@ class PredictionWriter:
 
 
 def manifest_for(
-    source: "Table",
-    model: str,
-    model_sha256: str | None,
-    label_spaces: Mapping[str, LabelSpace],
+    source: "Table", model: ModelInfo, label_spaces: Mapping[str, LabelSpace]
 ) -> PredictionsManifest:
     """The manifest of predictions for the chosen records of a dataset."""
     return PredictionsManifest(
         model=model,
-        model_sha256=model_sha256,
         dataset=source.name,
         dataset_version=source.version,
         fingerprint=source.fingerprint,

@@ -4,8 +4,6 @@ from pathlib import Path
 
 from cerberus_bench.eval.predictions import PredictionsFolder
 from cerberus_bench.schema.errors import DataError
-from cerberus_bench.schema.prediction import PredictionsManifest
-from cerberus_bench.schema.result import ModelInfo
 from cerberus_bench.workflows.data import open_data
 from cerberus_bench.workflows.evaluate import Evaluation, keep_result
 from cerberus_bench.workflows.progress import Progress, tracked
@@ -42,24 +40,13 @@ def score_folder(
             f" is {source.name} {source.fingerprint[:12]}. Predict these records again."
         )
     scorer = Scorer(source.label_spaces, folder.label_spaces)
-    for record in tracked(source, f"score {manifest.model}", progress):
+    for record in tracked(source, f"score {manifest.model.name}", progress):
         scorer.add(record, folder.read(record.sample_id))
     return keep_result(
         source,
         scorer,
-        _model_info(manifest),
+        manifest.model,
         lambda record: folder.read(record.sample_id),
         out=out,
         report=report,
-    )
-
-
-def _model_info(manifest: PredictionsManifest) -> ModelInfo:
-    tasks = list(manifest.label_spaces)
-    return ModelInfo(
-        name=manifest.model,
-        file_sha256=manifest.model_sha256,
-        tasks=tasks,
-        kind="multi" if len(tasks) > 1 else "single",
-        trained_on=None,
     )
