@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from fakes import conic as fake_conic
+from fakes import crag as fake_crag
 from fakes import lizard as fake_lizard
 from fakes import zipped
 from source_helpers import listed, read_all
 
 from cerberus_bench.loaders.build import harmonise_source
 from cerberus_bench.loaders.reader import Reader
-from cerberus_bench.loaders.sources import conic, lizard
+from cerberus_bench.loaders.sources import conic, crag, lizard
 from cerberus_bench.schema.errors import DataError
 
 
@@ -46,6 +47,14 @@ CASES = {
         None,
         "",
         ("data/images.npy", "data/labels.npy"),
+    ),
+    "crag": Case(
+        crag.READER,
+        fake_crag.write,
+        5,
+        "CRAG/test/Annotation/test_34.png",
+        "test_34 has no annotation",
+        ("CRAG/train/Images/train_10.png", "CRAG/test/Annotation/test_1.png"),
     ),
 }
 
