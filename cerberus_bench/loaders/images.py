@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.record import MAX_INSTANCES
 
-_RGB_MODES = {"RGB", "RGBA", "P", "L", "1"}
+_RGB_MODES = {"RGB", "RGBA", "P"}
 
 
 def decode_rgb(data: bytes, name: str) -> NDArray[np.uint8]:
