@@ -1,7 +1,6 @@
 """Records by name or folder: what the workflows ask for."""
 
 from pathlib import Path
-from typing import Any
 from tempfile import TemporaryDirectory
 
 from cerberus_bench.loaders.build import Progress, harmonise_source
@@ -36,16 +35,6 @@ def load_records(
     """
     folder = data_folder(data, split=split, fold=fold, progress=progress)
     return open_table(folder, split=split, fold=fold)
-
-
-def as_dataset(table: Table) -> Any:
-    """The chosen records of a folder as `datasets.Dataset`, in the order of the table."""
-    import datasets
-
-    parts = datasets.load_dataset(str(table.folder))
-    whole = datasets.concatenate_datasets([parts[name] for name in parts])
-    place = {sample: i for i, sample in enumerate(whole["sample_id"])}
-    return whole.select([place[sample] for sample in table.sample_ids])
 
 
 def data_folder(

@@ -100,7 +100,8 @@ def _nearest(n: int, m: int) -> NDArray[np.intp]:
     """
     twice = (2 * np.arange(m) + 1) * n
     on_border = twice % (2 * m) == 0
-    return twice // (2 * m) - (on_border & (np.arange(m) % 2 == 1))
+    index: NDArray[np.intp] = twice // (2 * m) - (on_border & (np.arange(m) % 2 == 1))
+    return index
 
 
 def _spans(n: int, m: int) -> tuple[NDArray[np.intp], NDArray[np.int64]]:

@@ -44,9 +44,7 @@ def load(name: str, *, split: str = "test", fold: int = 3) -> Any:
     Raises:
         DataError: there is no such dataset, or the split is empty.
     """
-    from cerberus_bench.loaders.load import as_dataset
-
-    return as_dataset(open_data(name, split=split, fold=fold))
+    return open_data(name, split=split, fold=fold).as_dataset()
 
 
 def find_data(name: str) -> str:

@@ -84,7 +84,7 @@ def _predict_file(file: Path, model: Predictor, out: Path, mpp: float) -> dict[s
 
 def _is_patch(record: Record) -> bool:
     height, width = record.image.shape[:2]
-    return max(height, width) * record.mpp <= TISSUE_PATCH_UM
+    return bool(max(height, width) * record.mpp <= TISSUE_PATCH_UM)
 
 
 def _as_record(file: Path, mpp: float) -> Record:
