@@ -184,6 +184,11 @@ def test_disconnected_id_is_one_object_unless_split():
     assert overlap(touching, touching, split_disconnected=True).n_truth == 2
 
 
+def test_split_refuses_what_the_table_refuses():
+    with pytest.raises(DataError, match="truth has id -1"):
+        overlap([[0, -1]], [[0, 1]], split_disconnected=True)
+
+
 def test_clear_border_leaves_out_objects_of_both_sides():
     truth = np.zeros((9, 9), int)
     truth[0, 0] = 1

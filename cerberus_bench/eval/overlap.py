@@ -124,7 +124,7 @@ def overlap(
             " pixel grid: rescale the prediction to the shape of the truth (nearest neighbour)."
         )
     if split_disconnected:
-        truth, prediction = _split(truth), _split(prediction)
+        truth, prediction = _split(truth, "truth"), _split(prediction, "prediction")
     table = _tabulate(truth, prediction, _as_mask(ignore, truth.shape))
     if clear_border:
         table = table.select(
@@ -179,9 +179,11 @@ def _as_mask(ignore: ArrayLike | None, shape: tuple[int, ...]) -> Bool | None:
     return mask
 
 
-def _split(labels: NDArray[np.integer]) -> NDArray[np.integer]:
+def _split(labels: NDArray[np.integer], name: str) -> NDArray[np.integer]:
     from skimage.measure import label
 
+    if labels.size:
+        _checked_ids(np.array([labels.min(), labels.max()]), name)
     return np.asarray(label(labels, background=0, connectivity=2))  # type: ignore[no-untyped-call]
 
 

@@ -196,7 +196,7 @@ PROTOCOL: Mapping[str, tuple[Definition | Ranking, ...]] = {
         Ranking("coco_ap"),
     ),
 }
-"""Task -> its scores, headlines first where they are one group."""
+"""Task -> its scores."""
 
 
 def suffix_of(class_name: str | None) -> str:
