@@ -102,8 +102,8 @@ def test_two_copies_are_refused(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "victim", "message"),
     [
-        ("glas", f"{glas.FOLDER}/train_2_anno.bmp", "train_2 has no train_2_anno.bmp"),
-        ("glas", f"{glas.FOLDER}/train_2.bmp", "train_2 has no train_2.bmp"),
+        ("glas", f"{glas.FOLDER}/train_2_anno.bmp", "train_2 has no _anno.bmp"),
+        ("glas", f"{glas.FOLDER}/train_2.bmp", "train_2 has no .bmp"),
         ("consep", "CoNSeP/Train/Labels/train_1.mat", "train_1 has no .mat"),
         ("consep", "CoNSeP/Train/Images/train_1.png", "train_1 has no .png"),
         ("monuseg", f"{monuseg.TRAIN}/Annotations/{monuseg.RECORDS[0]}.xml", "has no .xml"),
@@ -145,8 +145,8 @@ def test_file_cut_short_is_named(name: str, victim: str, tmp_path: Path) -> None
 def test_glas(tmp_path: Path) -> None:
     records = by_name("glas", glas.write(tmp_path))
     assert list(records) == [
-        *("train_1", "train_2", "train_3", "train_10"),
         *("testA_1", "testB_1", "testB_2"),
+        *("train_1", "train_2", "train_3", "train_10"),
     ]
     found = records["testB_1"]
     record = found.record
@@ -209,7 +209,7 @@ def test_grades_with_other_columns_are_refused() -> None:
 def test_consep_seven_and_merged_types_give_the_same_classes(tmp_path: Path) -> None:
     records = by_name("consep", consep.write(tmp_path))
     spec = registry.get("consep").spec
-    assert list(records) == ["train_1", "train_2", "test_1"]
+    assert list(records) == ["test_1", "train_1", "train_2"]
     for found in records.values():
         nuclei = found.record.instances["nuclei"]
         assert nuclei.ids.tolist() == [1, 2, 3, 4, 5, 6, 7]
@@ -233,7 +233,7 @@ def labels_of(root: Path) -> Path:
     [
         ({"other": np.ones(3)}, "has no inst_map"),
         ({"inst_map": np.ones((80, 80))}, "has neither inst_type nor inst_type_merged4"),
-        ({"inst_map": np.full((80, 80), 0.5), "inst_type": [1.0]}, "no two-dimensional map of"),
+        ({"inst_map": np.full((80, 80), 0.5), "inst_type": [1.0]}, "holds values that are no ids"),
         ({"inst_map": np.ones((80, 80)), "inst_type": [9.0]}, r"class '9', which the dataset"),
         ({"inst_map": np.ones((80, 80)), "inst_type": [1.0, 2.0]}, "1 nuclei but 2 classes"),
         (
@@ -328,8 +328,8 @@ def test_real_glas() -> None:
     five = {f"glas/patient-{n}" for n in (1, 2, 3, 5, 7)}
     assert set(found.official_groups["testB"]) == five
     assert five < set(found.official_groups["train"])
-    records = some(reader, root, {f"testB_{n}" for n in range(1, 21)})
-    assert sum(r.n_objects["gland"] for r in records) == 95
+    records = some(reader, root, {"testB_1", "testB_2", "testB_18"})
+    assert sum(r.n_objects["gland"] for r in records) == 11
 
 
 def test_real_consep() -> None:

@@ -305,8 +305,8 @@ def test_glas_summary(tmp_path: Path) -> None:
     assert done.missing == {"train": 81, "testA": 59, "testB": 18}
     assert done.classes == {"gland": {"gland": 21}}
     assert sum(done.splits.values()) == 7
-    assert told[0] == (1, 7, "train_1")
-    assert told[-1] == (7, 7, "testB_2")
+    assert told[0] == (1, 7, "testA_1")
+    assert told[-1] == (7, 7, "train_10")
     record = open_table(done.out, split="official:testA")[0]
     assert record.image.shape == (56, 77, 3)
     assert (record.mpp, record.native_mpp) == (0.5, 0.62005)

@@ -1,17 +1,18 @@
 """CoNSeP: nuclei of colorectal adenocarcinoma in seven classes, or the merged four."""
 
-import io
 import re
-import zlib
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cerberus_bench.loaders.archive import SourceTree, unique_by_key
+from cerberus_bench.loaders.archive import SourceTree
+from cerberus_bench.loaders.companions import gather
 from cerberus_bench.loaders.images import decode_rgb
 from cerberus_bench.loaders.instances import from_label_map, look_up
+from cerberus_bench.loaders.matlab import label_map, read_matlab
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
 from cerberus_bench.schema.dataset import (
     DatasetSpec,
@@ -93,23 +94,17 @@ class ConsepReader:
 
     def find(self, tree: SourceTree) -> Listing:
         """List images that have labels."""
-        found = {name: _key(match) for name, match in tree.match(_FILE).items()}
-        files = unique_by_key(tree, ((" ".join(key), name) for name, key in found.items()))
-        records = sorted({record for record, _ in found.values()}, key=_by_part_and_number)
-        if not records:
+        keyed = {name: _key(match) for name, match in tree.match(_FILE).items()}
+        if not keyed:
             raise DataError(
                 f"{tree.root} holds no Train/Images/train_N.png with Train/Labels/train_N.mat."
                 f" {self.spec.how_to_get}"
             )
-        images, incomplete = [], []
-        for record in records:
-            pair = {kind: files.get(f"{record} {kind}") for kind in ("image", "labels")}
-            complete = {kind: name for kind, name in pair.items() if name}
-            if len(complete) == len(pair):
-                images.append(_source_image(record, complete))
-            else:
-                incomplete.append(f"{record} has no {'.mat' if pair['image'] else '.png'}")
-        return Listing(images=tuple(images), incomplete=tuple(incomplete))
+        pairs = gather(tree, keyed, {"image": ".png", "labels": ".mat"})
+        return Listing(
+            images=tuple(_source_image(record, files) for record, files in pairs.files.items()),
+            incomplete=pairs.incomplete,
+        )
 
     def read(self, tree: SourceTree, image: SourceImage) -> SourceRecord:
         """Decode one image and its nuclei."""
@@ -134,12 +129,7 @@ def _key(match: re.Match[str]) -> tuple[str, str]:
     return (image or labels).lower(), "image" if image else "labels"
 
 
-def _by_part_and_number(record: str) -> tuple[int, int]:
-    part, _, number = record.partition("_")
-    return list(SPEC.expected_images).index(part), int(number)
-
-
-def _source_image(record: str, files: dict[str, str]) -> SourceImage:
+def _source_image(record: str, files: Mapping[str, str]) -> SourceImage:
     origin = f"consep/{record}"
     return SourceImage(
         record=record,
@@ -152,13 +142,8 @@ def _source_image(record: str, files: dict[str, str]) -> SourceImage:
 
 
 def _read_nuclei(matrix: bytes, name: str) -> Instances:
-    variables = _load_matrix(matrix, name)
-    if "inst_map" not in variables:
-        raise DataError(f"{name} has no inst_map; take the .mat file that the source distributes")
-    labels = np.asarray(variables["inst_map"])
-    if labels.ndim != 2 or not np.array_equal(labels, labels.astype(np.int32)):
-        raise DataError(f"{name}: inst_map is no two-dimensional map of whole numbers")
-    labels = labels.astype(np.int32)
+    variables = read_matlab(matrix, name, _VARIABLES)
+    labels = label_map(variables, "inst_map", name)
     classes = _classes(variables, name)
     if "inst_id" in variables:
         ids = np.ravel(variables["inst_id"])
@@ -172,36 +157,14 @@ def _read_nuclei(matrix: bytes, name: str) -> Instances:
 
 def _classes(variables: dict[str, Any], name: str) -> NDArray[np.int64]:
     """One-based class index of each listed nucleus, from whichever form of types is there."""
-    label_map = SPEC.label_maps["nuclei"]
+    codes_of = SPEC.label_maps["nuclei"]
     for variable, prefix in _FORMS:
         if variable in variables:
             codes = np.ravel(variables[variable]).astype(np.int64)
             try:
-                return np.array([label_map.index(f"{prefix}{code}") for code in codes], np.int64)
+                return np.array([codes_of.index(f"{prefix}{code}") for code in codes], np.int64)
             except KeyError as error:
                 raise DataError(
                     f"{name}: {variable} holds the class {error}, which the dataset does not have"
                 ) from None
     raise DataError(f"{name} has neither {' nor '.join(variable for variable, _ in _FORMS)}")
-
-
-def _load_matrix(matrix: bytes, name: str) -> dict[str, Any]:
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    file: Any = io.BytesIO(matrix)  # scipy's stubs know paths only
-    try:
-        return dict(loadmat(file, variable_names=_VARIABLES))
-    except (
-        MatReadError,
-        zlib.error,
-        ValueError,
-        TypeError,
-        IndexError,
-        OSError,
-        NotImplementedError,
-    ) as error:
-        raise DataError(
-            f"{name} is no readable .mat file ({error}). It is damaged or cut short: obtain it"
-            " again."
-        ) from None

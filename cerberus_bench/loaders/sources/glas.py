@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from cerberus_bench.loaders.archive import SourceTree, unique_by_key
+from cerberus_bench.loaders.archive import SourceTree
+from cerberus_bench.loaders.companions import gather
 from cerberus_bench.loaders.images import decode_rgb, decode_single_channel
 from cerberus_bench.loaders.instances import from_label_map
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
@@ -108,27 +109,19 @@ class GlasReader:
 
     def find(self, tree: SourceTree) -> Listing:
         """List images that have an annotation, with patient and grade from Grade.csv."""
-        found = {name: _key(match) for name, match in tree.match(_IMAGE).items()}
-        files = unique_by_key(tree, ((" ".join(key), name) for name, key in found.items()))
-        records = sorted({record for record, _ in found.values()}, key=_by_part_and_number)
-        if not records:
+        keyed = {name: _key(match) for name, match in tree.match(_IMAGE).items()}
+        if not keyed:
             raise DataError(
                 f"{tree.root} holds no train_N.bmp, testA_N.bmp or testB_N.bmp."
                 f" {self.spec.how_to_get}"
             )
+        pairs = gather(tree, keyed, {"image": ".bmp", "labels": "_anno.bmp"})
         grades = self._grades(tree)
-        images, incomplete = [], []
-        for record in records:
-            pair = {kind: files.get(f"{record} {kind}") for kind in ("image", "labels")}
-            complete = {kind: name for kind, name in pair.items() if name}
-            if len(complete) == len(pair):
-                images.append(_source_image(record, complete, grades))
-            else:
-                lacking = next(kind for kind, name in pair.items() if not name)
-                incomplete.append(f"{record} has no {_file_name(record, lacking)}")
         return Listing(
-            images=tuple(images),
-            incomplete=tuple(incomplete),
+            images=tuple(
+                _source_image(record, files, grades) for record, files in pairs.files.items()
+            ),
+            incomplete=pairs.incomplete,
             official_groups=_official_groups(grades),
         )
 
@@ -165,15 +158,6 @@ def _key(match: re.Match[str]) -> tuple[str, str]:
     record, part, is_annotation = match.groups()
     record = record.replace(part, _PARTS[part.lower()])
     return record, "labels" if is_annotation else "image"
-
-
-def _by_part_and_number(record: str) -> tuple[int, int]:
-    part, _, number = record.partition("_")
-    return list(SPEC.expected_images).index(part), int(number)
-
-
-def _file_name(record: str, kind: str) -> str:
-    return f"{record}_anno.bmp" if kind == "labels" else f"{record}.bmp"
 
 
 def _source_image(

@@ -1,6 +1,7 @@
 """MoNuSeg 2018: nuclei of several organs as polygons, without classes."""
 
 import re
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import PurePosixPath
 from xml.etree.ElementTree import Element, ParseError
@@ -8,7 +9,8 @@ from xml.etree.ElementTree import Element, ParseError
 import numpy as np
 from numpy.typing import NDArray
 
-from cerberus_bench.loaders.archive import SourceTree, unique_by_key
+from cerberus_bench.loaders.archive import SourceTree
+from cerberus_bench.loaders.companions import gather
 from cerberus_bench.loaders.images import decode_rgb
 from cerberus_bench.loaders.instances import from_label_map
 from cerberus_bench.loaders.polygons import Rasterised, rasterise
@@ -72,22 +74,16 @@ class MonusegReader:
         The patient is the first three fields of the TCGA barcode, named `tcga/...` because other
         datasets have images of the same patients.
         """
-        found = {name: _key(match) for name, match in tree.match(_FILE).items()}
-        files = unique_by_key(tree, ((" ".join(key), name) for name, key in found.items()))
-        records = sorted({record for record, _ in found.values()})
-        if not records:
+        keyed = {name: _key(match) for name, match in tree.match(_FILE).items()}
+        if not keyed:
             raise DataError(
                 f"{tree.root} holds no TCGA-*.tif with TCGA-*.xml. {self.spec.how_to_get}"
             )
-        images, incomplete = [], []
-        for record in records:
-            pair = {kind: files.get(f"{record} {kind}") for kind in ("image", "labels")}
-            complete = {kind: name for kind, name in pair.items() if name}
-            if len(complete) == len(pair):
-                images.append(_source_image(record, complete))
-            else:
-                incomplete.append(f"{record} has no {'.xml' if pair['image'] else '.tif'}")
-        return Listing(images=tuple(images), incomplete=tuple(incomplete))
+        pairs = gather(tree, keyed, {"image": ".tif", "labels": ".xml"})
+        return Listing(
+            images=tuple(_source_image(record, files) for record, files in pairs.files.items()),
+            incomplete=pairs.incomplete,
+        )
 
     def read(self, tree: SourceTree, image: SourceImage) -> SourceRecord:
         """Decode one image and paint its polygons."""
@@ -120,7 +116,7 @@ def _key(match: re.Match[str]) -> tuple[str, str]:
     return match[1], "labels" if match[2].lower() == "xml" else "image"
 
 
-def _source_image(record: str, files: dict[str, str]) -> SourceImage:
+def _source_image(record: str, files: Mapping[str, str]) -> SourceImage:
     patient = _PATIENT.match(record.upper())
     folders = PurePosixPath(files["image"]).parts[:-1]
     return SourceImage(
