@@ -3,13 +3,20 @@
 from difflib import get_close_matches
 
 from cerberus_bench.loaders.reader import Reader
-from cerberus_bench.loaders.sources import consep, glas, monuseg
+from cerberus_bench.loaders.sources import conic, consep, crag, glas, lizard, monuseg
 from cerberus_bench.schema.dataset import DatasetSpec
 from cerberus_bench.schema.errors import DataError
 
 PHANTOM = "phantom"
 
-_READERS: tuple[Reader, ...] = (glas.READER, consep.READER, monuseg.READER)
+_READERS: tuple[Reader, ...] = (
+    lizard.READER,
+    conic.READER,
+    glas.READER,
+    crag.READER,
+    consep.READER,
+    monuseg.READER,
+)
 
 
 def names() -> tuple[str, ...]:

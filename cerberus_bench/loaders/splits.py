@@ -10,10 +10,13 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cerberus_bench.loaders.fold_table import FoldRow, fold_table
 from cerberus_bench.schema.errors import DataError
-from cerberus_bench.schema.result import Contamination, TrainedOn
+
+if TYPE_CHECKING:
+    from cerberus_bench.schema.result import Contamination, TrainedOn
 
 FOLDS = (1, 2, 3)
 STORED_FOLD = 3
@@ -92,7 +95,7 @@ def splits_of(folds: Sequence[int], components: Sequence[str], test_fold: int) -
     ]
 
 
-def shared_groups(trained_on: Iterable[TrainedOn], keys: Sequence[RecordKey]) -> list[str]:
+def shared_groups(trained_on: "Iterable[TrainedOn]", keys: Sequence[RecordKey]) -> list[str]:
     """Groups of the records that meet, through any group or origin, what a model has seen."""
     forest = _forest(keys)
     seen = {forest.root(m) for part in trained_on for m in (*part.groups, *part.origins)}
@@ -100,12 +103,12 @@ def shared_groups(trained_on: Iterable[TrainedOn], keys: Sequence[RecordKey]) ->
 
 
 def check_contamination(
-    trained_on: Sequence[TrainedOn] | None,
+    trained_on: "Sequence[TrainedOn] | None",
     keys: Sequence[RecordKey],
     *,
     official_part: str | None = None,
     official_shared: Sequence[str] = (),
-) -> Contamination:
+) -> "Contamination":
     """Whether a result on these records can be trusted to be on unseen tissue.
 
     Args:
@@ -115,6 +118,9 @@ def check_contamination(
         official_shared: groups that this part shares with the source's own training part. They
             mark the result whatever the model, because such a part measures seen patients.
     """
+    # pydantic is not worth its wait to those who only list datasets
+    from cerberus_bench.schema.result import Contamination
+
     own = shared_groups(trained_on, keys) if trained_on is not None else []
     shared = sorted({*own, *official_shared}, key=natural_order)
     reasons = []
