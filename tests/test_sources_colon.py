@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from fakes import conic as fake_conic
 from fakes import crag as fake_crag
+from fakes import digestpath as fake_digestpath
 from fakes import lizard as fake_lizard
 from fakes import zipped
 from source_helpers import listed, read_all
 
 from cerberus_bench.loaders.build import harmonise_source
 from cerberus_bench.loaders.reader import Reader
-from cerberus_bench.loaders.sources import conic, crag, lizard
+from cerberus_bench.loaders.sources import conic, crag, digestpath_signet, digestpath_tissue, lizard
 from cerberus_bench.schema.errors import DataError
 
 
@@ -55,6 +56,30 @@ CASES = {
         "CRAG/test/Annotation/test_34.png",
         "test_34 has no annotation",
         ("CRAG/train/Images/train_10.png", "CRAG/test/Annotation/test_1.png"),
+    ),
+    "digestpath_signet": Case(
+        digestpath_signet.READER,
+        fake_digestpath.write_signet,
+        3,
+        f"Signet_ring_cell_dataset/sig-train-pos/{fake_digestpath.POSITIVE[0]}.xml",
+        f"{fake_digestpath.POSITIVE[0]} has no .xml",
+        tuple(
+            f"Signet_ring_cell_dataset/sig-train-pos/{fake_digestpath.POSITIVE[0]}.{suffix}"
+            for suffix in ("jpeg", "xml")
+        ),
+    ),
+    "digestpath_tissue": Case(
+        digestpath_tissue.READER,
+        fake_digestpath.write_tissue,
+        3,
+        "Colonoscopy_tissue_segment_dataset/tissue-train-pos-v1/"
+        f"{fake_digestpath.TISSUE_POSITIVE[0]}_mask.jpg",
+        f"{fake_digestpath.TISSUE_POSITIVE[0]} has no _mask.jpg",
+        tuple(
+            "Colonoscopy_tissue_segment_dataset/tissue-train-pos-v1/"
+            f"{fake_digestpath.TISSUE_POSITIVE[0]}{suffix}"
+            for suffix in (".jpg", "_mask.jpg")
+        ),
     ),
 }
 
