@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,21 @@ from fakes import conic as fake_conic
 from fakes import crag as fake_crag
 from fakes import digestpath as fake_digestpath
 from fakes import lizard as fake_lizard
+from fakes import patches as fake_patches
 from fakes import zipped
 from source_helpers import listed, read_all
 
 from cerberus_bench.loaders.build import harmonise_source
 from cerberus_bench.loaders.reader import Reader
-from cerberus_bench.loaders.sources import conic, crag, digestpath_signet, digestpath_tissue, lizard
+from cerberus_bench.loaders.sources import (
+    conic,
+    crag,
+    digestpath_signet,
+    digestpath_tissue,
+    kather2016,
+    lizard,
+    nct_crc_he,
+)
 from cerberus_bench.schema.errors import DataError
 
 
@@ -81,6 +91,38 @@ CASES = {
             for suffix in (".jpg", "_mask.jpg")
         ),
     ),
+    "nct_crc_he_100k": Case(
+        nct_crc_he.READER_100K,
+        partial(fake_patches.write_nct, n=1),
+        9,
+        f"NCT-CRC-HE-100K/MUC/MUC-{fake_patches.code('MUC', 0)}.tif",
+        "MUC holds 0 of 8896 images",
+        (f"NCT-CRC-HE-100K/MUC/MUC-{fake_patches.code('MUC', 0)}.tif",),
+    ),
+    "nct_crc_he_100k_nonorm": Case(
+        nct_crc_he.READER_NONORM,
+        partial(fake_patches.write_nct, name="NCT-CRC-HE-100K-NONORM", n=1),
+        9,
+        None,
+        "",
+        (f"NCT-CRC-HE-100K-NONORM/TUM/TUM-{fake_patches.code('TUM', 0)}.tif",),
+    ),
+    "crc_val_he_7k": Case(
+        nct_crc_he.READER_7K,
+        partial(fake_patches.write_nct, name="CRC-VAL-HE-7K", n=1),
+        9,
+        f"CRC-VAL-HE-7K/ADI/ADI-TCGA-{fake_patches.code('ADI', 0)}.tif",
+        "ADI holds 0 of 1338 images",
+        (f"CRC-VAL-HE-7K/ADI/ADI-TCGA-{fake_patches.code('ADI', 0)}.tif",),
+    ),
+    "kather2016": Case(
+        kather2016.READER,
+        fake_patches.write_kather,
+        24,
+        f"Kather_texture_2016_image_tiles_5000/01_TUMOR/{fake_patches.KATHER_NAMES[0]}.tif",
+        "01_TUMOR holds 2 of 625 images",
+        (f"Kather_texture_2016_image_tiles_5000/01_TUMOR/{fake_patches.KATHER_NAMES[0]}.tif",),
+    ),
 }
 
 
@@ -138,6 +180,7 @@ def test_image_without_companion_is_left_out_and_told(case: Case, tmp_path: Path
     assert any(case.sentence in sentence for sentence in found.incomplete)
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_file_cut_short_is_named(case: Case, tmp_path: Path) -> None:
     for number, victim in enumerate(case.damaged):
         root = case.write(tmp_path / str(number))
