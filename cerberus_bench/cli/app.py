@@ -32,6 +32,7 @@ def _root(
 
 
 app.command("list")(data.list_)
+app.command()(data.download)
 app.command()(data.harmonize)
 app.command()(data.export)
 app.command()(models.train)

@@ -1,4 +1,4 @@
-"""Verbs about data: list, harmonize, export."""
+"""Verbs about data: list, download, harmonize, export."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -59,6 +59,33 @@ def list_(
 
 def _flat(value: Any) -> Any:
     return ", ".join(value) if isinstance(value, list) else value
+
+
+def download(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Datasets of `list`.")],
+    to: Annotated[
+        Path | None,
+        typer.Option(help="The files go to DIR/NAME. Default: the cache folder.", metavar="DIR"),
+    ] = None,
+    accept_license: Annotated[
+        bool, typer.Option("--accept-license", help="Accept the licences; remembered.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch source files, once their licence is accepted, or say how to obtain them."""
+    from cerberus_bench.cli import downloads, show
+    from cerberus_bench.workflows.download import State
+    from cerberus_bench.workflows.download import download as run
+
+    agree = None if as_json else downloads.agree
+    with downloads.progress() as progress:
+        done = run(names, to, accept_licence=accept_license, agree=agree, progress=progress)
+    if as_json:
+        show.print_json(downloads.downloads_json(done))
+    else:
+        downloads.show_downloads(done)
+    if any(one.state is State.GATED for one in done):
+        raise typer.Exit(2)
 
 
 def harmonize(
