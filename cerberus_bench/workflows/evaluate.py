@@ -170,7 +170,7 @@ def keep_result(
         data=_data_info(source),
         report=scorer.report(),
         contamination=source.contamination(model.trained_on),
-        provenance=provenance(device="cpu"),
+        provenance=provenance(),
         created_utc=now_utc(),
     )
     if out is None:
