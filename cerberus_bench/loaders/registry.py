@@ -3,7 +3,15 @@
 from difflib import get_close_matches
 
 from cerberus_bench.loaders.reader import Reader
-from cerberus_bench.loaders.sources import conic, consep, crag, glas, lizard, monuseg
+from cerberus_bench.loaders.sources import (
+    conic,
+    consep,
+    crag,
+    glas,
+    kumar,
+    lizard,
+    monuseg,
+)
 from cerberus_bench.schema.dataset import DatasetSpec
 from cerberus_bench.schema.errors import DataError
 
@@ -16,6 +24,7 @@ _READERS: tuple[Reader, ...] = (
     crag.READER,
     consep.READER,
     monuseg.READER,
+    kumar.READER,
 )
 
 

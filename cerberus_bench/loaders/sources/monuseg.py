@@ -1,20 +1,19 @@
 """MoNuSeg 2018: nuclei of several organs as polygons, without classes."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import PurePosixPath
-from xml.etree.ElementTree import Element, ParseError
 
-import numpy as np
-from numpy.typing import NDArray
-
+from cerberus_bench.loaders.aperio import microns_per_pixel, outlines
 from cerberus_bench.loaders.archive import SourceTree
 from cerberus_bench.loaders.companions import gather
 from cerberus_bench.loaders.images import decode_rgb
-from cerberus_bench.loaders.instances import from_label_map
-from cerberus_bench.loaders.polygons import Rasterised, rasterise
+from cerberus_bench.loaders.markup import parse_xml
+from cerberus_bench.loaders.outlines import paint
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
+from cerberus_bench.loaders.tcga import group_of
 from cerberus_bench.schema.dataset import (
     DatasetSpec,
     Evidence,
@@ -60,28 +59,32 @@ SPEC = DatasetSpec(
 )
 
 _FILE = re.compile(r"(?:^|/)(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}[^/]*)\.(tiff?|xml)$", re.IGNORECASE)
-_PATIENT = re.compile(r"TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}")
 
 
+@dataclass(frozen=True, slots=True)
 class MonusegReader:
     """Reads `Tissue Images/*.tif` with `Annotations/*.xml`, and the flat test folder."""
 
-    spec = SPEC
+    spec: DatasetSpec
+    part_of: Callable[[str, str], str | None]
+    """(image, its file) -> official part; None for an image of another dataset."""
 
     def find(self, tree: SourceTree) -> Listing:
-        """List images that have an annotation; one from a path with `test` in it is a test image.
+        """List images that have an annotation.
 
         The patient is the first three fields of the TCGA barcode, named `tcga/...` because other
         datasets have images of the same patients.
         """
         keyed = {name: _key(match) for name, match in tree.match(_FILE).items()}
-        if not keyed:
+        mine = {name: key for name, key in keyed.items() if self.part_of(key[0], name)}
+        if not mine:
             raise DataError(
-                f"{tree.root} holds no TCGA-*.tif with TCGA-*.xml. {self.spec.how_to_get}"
+                f"{tree.root} holds no TCGA-*.tif with TCGA-*.xml of {self.spec.name}."
+                f" {self.spec.how_to_get}"
             )
-        pairs = gather(tree, keyed, {"image": ".tif", "labels": ".xml"})
+        pairs = gather(tree, mine, {"image": ".tif", "labels": ".xml"})
         return Listing(
-            images=tuple(_source_image(record, files) for record, files in pairs.files.items()),
+            images=tuple(self._describe(record, files) for record, files in pairs.files.items()),
             incomplete=pairs.incomplete,
         )
 
@@ -89,86 +92,44 @@ class MonusegReader:
         """Decode one image and paint its polygons."""
         pixels, document = (tree.read(image.files[kind]) for kind in ("image", "labels"))
         name = tree.where(image.files["labels"])
-        root = _parse(document, name)
+        root = parse_xml(document, name, "Aperio annotation")
         rgb = decode_rgb(pixels, tree.where(image.files["image"]))
-        polygons = _polygons(root, name)
-        painted = rasterise(polygons, rgb.shape[:2])
-        mpp = _mpp(root)
+        polygons = outlines(root, name)
+        nuclei, notes = paint(polygons, [1] * len(polygons), rgb.shape[:2])
+        mpp = microns_per_pixel(root)
         record = native_record(
             self.spec,
             image,
             image=rgb,
             mpp=mpp or self.spec.mpp,
             coverage={"nuclei": Coverage.FULL},
-            instances={"nuclei": from_label_map(painted.labels, np.ones_like)},
+            instances={"nuclei": nuclei},
             source_sha256=sha256(pixels + document).hexdigest(),
             attributes={"mpp_source": "file" if mpp else "spec"},
         )
-        return SourceRecord(
-            record=record, n_objects={"nuclei": len(polygons)}, notes=_notes(painted)
+        return SourceRecord(record=record, n_objects={"nuclei": len(polygons)}, notes=notes)
+
+    def _describe(self, record: str, files: Mapping[str, str]) -> SourceImage:
+        origin = f"monuseg/{record}"
+        group, level = group_of(record, origin)
+        return SourceImage(
+            record=record,
+            group=group,
+            group_level=level,
+            origins=(origin,),
+            official_split=self.part_of(record, files["image"]),
+            files=files,
         )
 
 
-READER = MonusegReader()
+def _part(record: str, file: str) -> str:
+    """A file below a folder with `test` in its name is of the test part."""
+    folders = PurePosixPath(file).parts[:-1]
+    return "test" if any("test" in part.lower() for part in folders) else "train"
+
+
+READER = MonusegReader(SPEC, _part)
 
 
 def _key(match: re.Match[str]) -> tuple[str, str]:
     return match[1], "labels" if match[2].lower() == "xml" else "image"
-
-
-def _source_image(record: str, files: Mapping[str, str]) -> SourceImage:
-    patient = _PATIENT.match(record.upper())
-    folders = PurePosixPath(files["image"]).parts[:-1]
-    return SourceImage(
-        record=record,
-        group=f"tcga/{patient[0] if patient else record}",
-        group_level=SPEC.group_level,
-        origins=(f"monuseg/{record}",),
-        official_split="test" if any("test" in part.lower() for part in folders) else "train",
-        files=files,
-    )
-
-
-def _parse(document: bytes, name: str) -> Element:
-    from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
-
-    try:
-        root: Element = fromstring(document)
-    except (ParseError, DefusedXmlException, ValueError) as error:
-        raise DataError(
-            f"{name} is no Aperio annotation ({error}). It is damaged or was changed: obtain it"
-            " again."
-        ) from None
-    return root
-
-
-def _mpp(root: Element) -> float | None:
-    """Microns per pixel as the file states it, None where it does not."""
-    try:
-        mpp = float(root.get("MicronsPerPixel", ""))
-    except ValueError:
-        return None
-    return mpp if 0.01 < mpp < 100 else None
-
-
-def _polygons(root: Element, name: str) -> list[NDArray[np.float64]]:
-    try:
-        return [
-            np.array(
-                [(float(v.attrib["X"]), float(v.attrib["Y"])) for v in region.iter("Vertex")],
-                np.float64,
-            ).reshape(-1, 2)
-            for region in root.iter("Region")
-        ]
-    except (KeyError, ValueError) as error:
-        raise DataError(f"{name}: a vertex has no numeric X and Y ({error})") from None
-
-
-def _notes(painted: Rasterised) -> dict[str, int]:
-    notes = {
-        "polygons of fewer than three points, skipped": painted.n_skipped,
-        "polygons cut at the border of the image": painted.n_clipped,
-        "polygons hidden by earlier ones or without a pixel": painted.n_hidden,
-    }
-    return {text: n for text, n in notes.items() if n}
