@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from fakes import conic as fake_conic
 from fakes import crag as fake_crag
+from fakes import crchistophenotypes as fake_crchisto
 from fakes import digestpath as fake_digestpath
 from fakes import lizard as fake_lizard
 from fakes import patches as fake_patches
@@ -20,6 +21,7 @@ from cerberus_bench.loaders.reader import Reader
 from cerberus_bench.loaders.sources import (
     conic,
     crag,
+    crchistophenotypes,
     digestpath_signet,
     digestpath_tissue,
     kather2016,
@@ -123,6 +125,21 @@ CASES = {
         "01_TUMOR holds 2 of 625 images",
         (f"Kather_texture_2016_image_tiles_5000/01_TUMOR/{fake_patches.KATHER_NAMES[0]}.tif",),
     ),
+    "crchistophenotypes": Case(
+        crchistophenotypes.READER,
+        fake_crchisto.write,
+        3,
+        "CRCHistoPhenotypes_2016_04_28/Classification/img2/img2_others.mat",
+        "img2 has no _others.mat",
+        tuple(
+            f"CRCHistoPhenotypes_2016_04_28/{name}"
+            for name in (
+                "Detection/img1/img1.bmp",
+                "Detection/img1/img1_detection.mat",
+                "Classification/img10/img10_epithelial.mat",
+            )
+        ),
+    ),
 }
 
 
@@ -131,6 +148,7 @@ def case(request: pytest.FixtureRequest) -> Case:
     return CASES[request.param]
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_zip_folder_and_double_nesting_read_alike(case: Case, tmp_path: Path) -> None:
     flat = case.write(tmp_path / "flat")
     nested = tmp_path / "nested"
