@@ -1,6 +1,7 @@
 """The leaderboard: a pure function of a folder of results."""
 
 from cerberus_bench.leaderboard.compare import Board, leaderboard
+from cerberus_bench.leaderboard.page import to_html
 from cerberus_bench.leaderboard.render import (
     board_rows,
     to_csv,
@@ -14,6 +15,7 @@ __all__ = [
     "board_rows",
     "leaderboard",
     "to_csv",
+    "to_html",
     "to_json",
     "to_markdown",
     "to_terminal",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cerberus_bench.leaderboard.columns import Column
 from cerberus_bench.leaderboard.compare import Board, Cell, Entry, Standing, Table
+from cerberus_bench.leaderboard.seeds import Spread, seed_spreads
 from cerberus_bench.pictures.wording import (
     AVERAGING_NAMES,
     FEW_GROUPS,
@@ -95,7 +96,7 @@ def to_markdown(board: Board) -> str:
         head = ["Score", *STANDING_HEAD]
         rows = [[_markdown(cell) for cell in _standing_cells(s)] for s in board.standings]
         blocks.append(f"### Over all data\n\n{_pipes(head, rows)}")
-    blocks.extend(_markdown(note) for note in _board_notes(board))
+    blocks.extend(_markdown(note) for note in board_notes(board))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -107,16 +108,20 @@ def to_terminal(board: Board) -> "Group":
     parts: list[RenderableType] = []
     for table in board.tables:
         parts.append(_rich_table(table))
-        parts.extend(Text(note, style="dim") for note in _notes(table))
+        parts.extend(Text(note, style="dim") for note in table_notes(table))
         parts.append(Text(""))
     if board.standings:
         parts.append(_rich_standings(board.standings))
-    parts.extend(Text(note, style="dim") for note in _board_notes(board))
+    parts.extend(Text(note, style="dim") for note in board_notes(board))
     return Group(*parts)
 
 
 def _row(table: Table, entry: Entry, column: Column, cell: Cell) -> Row:
-    record, score = entry.result.record, cell.score
+    return table_fields(table) | entry_fields(entry) | column_fields(column) | cell_fields(cell)
+
+
+def table_fields(table: Table) -> Row:
+    """The part of a row that a whole table shares: task and data."""
     return {
         "task": table.task,
         "dataset": table.data.name,
@@ -126,17 +131,39 @@ def _row(table: Table, entry: Entry, column: Column, cell: Cell) -> Row:
         "fold": table.data.fold,
         "protocol_version": table.data.protocol_version,
         "synthetic": table.synthetic,
+    }
+
+
+def entry_fields(entry: Entry) -> Row:
+    """The part of a row that a model's scores in one table share."""
+    record = entry.result.record
+    return {
         "model": entry.label,
         "model_sha256": record.model.file_sha256,
         "kind": record.model.kind,
         "parameters": record.model.parameters,
         "seed": record.model.seed,
+        "contamination": record.contamination.status,
+        "created_utc": record.created_utc,
+    }
+
+
+def column_fields(column: Column) -> Row:
+    """The part of a row that says which score it is."""
+    return {
         "metric": column.metric,
         "class": column.class_name,
         "classes": None if column.classes is None else " ".join(column.classes),
         "convention": column.convention,
         "averaging": column.averaging,
         "unit": column.unit,
+    }
+
+
+def cell_fields(cell: Cell) -> Row:
+    """The part of a row that is one number and how sure it is."""
+    score = cell.score
+    return {
         "value": score.value,
         "low": score.low,
         "high": score.high,
@@ -148,8 +175,6 @@ def _row(table: Table, entry: Entry, column: Column, cell: Cell) -> Row:
         "n_undefined": score.n_undefined,
         "n_infinite": score.n_infinite,
         "few_groups": score.n_groups < FEW_GROUPS,
-        "contamination": record.contamination.status,
-        "created_utc": record.created_utc,
     }
 
 
@@ -171,7 +196,14 @@ def _title(table: Table) -> str:
     return printable(title) + (", synthetic data" if table.synthetic else "")
 
 
-def _heading(column: Column) -> str:
+def heading(column: Column) -> str:
+    """A column as it is printed: score, classes, averaging, convention, unit."""
+    name, detail = column_names(column)
+    return f"{name} ({detail})"
+
+
+def column_names(column: Column) -> tuple[str, str]:
+    """What is scored, and how: averaging, convention, unit."""
     parts = [metric_name(column.metric)]
     if column.class_name:
         parts.append(class_name(column.task, column.class_name))
@@ -180,7 +212,7 @@ def _heading(column: Column) -> str:
     detail = [AVERAGING_NAMES[column.averaging], column.convention]
     if column.unit:
         detail.append(UNIT_NAMES.get(column.unit, column.unit))
-    return printable(f"{' '.join(parts)} ({', '.join(detail)})")
+    return printable(" ".join(parts)), printable(", ".join(detail))
 
 
 def _name(entry: Entry) -> str:
@@ -197,7 +229,8 @@ def _interval(cell: Cell) -> str:
     return f"{text} {FEW_MARK}" if text and cell.score.n_groups < FEW_GROUPS else text
 
 
-def _notes(table: Table) -> list[str]:
+def table_notes(table: Table) -> list[str]:
+    """What the marks of a table mean, which classes it is over, how far seeds spread."""
     shown = [_name(entry).removeprefix(printable(entry.label)) for entry in table.entries]
     intervals = [_interval(cell) for entry in table.entries for cell in entry.cells if cell]
     used = " ".join([*shown, *intervals])
@@ -208,12 +241,23 @@ def _notes(table: Table) -> list[str]:
         for column in table.columns
         if (classes := column.classes) is not None
     ]
+    notes += [spread_text(spread) for spread in seed_spreads(table)]
     if table.unpaired:
-        notes.append(f"Not ranked: {table.unpaired}")
+        notes.append(f"Not ranked: {printable(table.unpaired)}")
     return list(dict.fromkeys(notes))
 
 
-def _board_notes(board: Board) -> list[str]:
+def spread_text(spread: Spread) -> str:
+    """A spread over seeds in one line."""
+    mean = value_text(spread.highest.model_copy(update={"value": spread.mean}))
+    return printable(
+        f"{spread.name}, {spread.n_seeds} seeds: {column_names(spread.column)[0]}"
+        f" {value_text(spread.lowest)} to {value_text(spread.highest)}, mean {mean}"
+    )
+
+
+def board_notes(board: Board) -> list[str]:
+    """How ranks and standings are made, where there are any."""
     notes = [RANKS_SAID] if any(table.pairs for table in board.tables) else []
     return notes + ([STANDINGS_SAID] if board.standings else [])
 
@@ -221,17 +265,17 @@ def _board_notes(board: Board) -> list[str]:
 def _standing_cells(standing: Standing) -> list[str]:
     mean = ABSENT if standing.mean_rank is None else f"{standing.mean_rank:.1f}"
     counts = (standing.wins, standing.ties, standing.losses, standing.n_tables)
-    score = f"{task_name(standing.task)}: {_heading(standing.column)}"
+    score = f"{task_name(standing.task)}: {heading(standing.column)}"
     return [score, printable(standing.label), mean, *map(str, counts)]
 
 
 def _markdown_table(table: Table) -> str:
-    head = ["Model", "Kind", *(_markdown(_heading(column)) for column in table.columns)]
+    head = ["Model", "Kind", *(_markdown(heading(column)) for column in table.columns)]
     rows = [
         [_markdown(_name(entry)), entry.result.record.model.kind, *map(_markdown_cell, entry.cells)]
         for entry in table.entries
     ]
-    notes = [_markdown(note) for note in _notes(table)]
+    notes = [_markdown(note) for note in table_notes(table)]
     return "\n\n".join([f"### {_markdown(_title(table))}", _pipes(head, rows), *notes])
 
 
@@ -260,7 +304,7 @@ def _rich_table(table: Table) -> "RichTable":
     shown.add_column("Model", overflow="fold")
     shown.add_column("Kind")
     for column in table.columns:
-        shown.add_column(Text(_heading(column)), justify="right", overflow="fold")
+        shown.add_column(Text(heading(column)), justify="right", overflow="fold")
     for entry in table.entries:
         name, kind = Text(_name(entry), style="bold"), Text(entry.result.record.model.kind)
         shown.add_row(name, kind, *map(_rich_cell, entry.cells))
