@@ -92,14 +92,25 @@ def _show(done: Sequence["Evaluation"], classes: bool, as_json: bool) -> None:
 
 def leaderboard(
     results: Annotated[Path, typer.Argument(help="Folder of result records.")] = Path("results"),
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a page that needs no network."),
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one row a score.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare models: scores with intervals, and the interval of every difference."""
     from cerberus_bench.cli import show
-    from cerberus_bench.workflows.leaderboard import render_board
+    from cerberus_bench.workflows.leaderboard import render_board, write_board_page
 
+    if html is not None:
+        page = write_board_page(results, html)
+        if as_json:
+            show.print_json({"page": str(page)})
+        else:
+            show.out.print(f"page  {page}", soft_wrap=True)
+        return
     forms = {"json": as_json, "markdown": markdown, "csv": as_csv}
     form = next((name for name, wanted in forms.items() if wanted), "terminal")
     rendered = render_board(results, form)

@@ -4,7 +4,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cerberus_bench.leaderboard import Board, leaderboard, to_csv, to_json, to_markdown, to_terminal
+from cerberus_bench.leaderboard import (
+    Board,
+    leaderboard,
+    to_csv,
+    to_html,
+    to_json,
+    to_markdown,
+    to_terminal,
+)
+from cerberus_bench.pictures import write_page
 
 RENDERERS: Mapping[str, Callable[[Board], Any]] = {
     "terminal": to_terminal,
@@ -22,3 +31,12 @@ def render_board(results: Path, form: str) -> Any:
         DataError: a file is no valid result, or results contradict each other.
     """
     return RENDERERS[form](leaderboard(results))
+
+
+def write_board_page(results: Path, out: Path) -> Path:
+    """Read a folder of results and write the comparison as one HTML file.
+
+    Raises:
+        DataError: as `render_board`.
+    """
+    return write_page(to_html(leaderboard(results)), out)
