@@ -42,6 +42,45 @@ class SourceFile:
     urls: tuple[str, ...] = ()
 
 
+class FaultKind(StrEnum):
+    """What an audit looks for in every record."""
+
+    DUPLICATE = "duplicate"
+    """Another record has the same pixels, or nearly."""
+    EMPTY = "empty"
+    """A task is annotated, and no object is there."""
+    NO_CLASS = "no class"
+    """Objects without a class, in a task that has classes."""
+    MULTI_PART = "multi-part"
+    """Objects of several parts that do not touch."""
+    SPECK = "speck"
+    """Objects of a few pixels."""
+    TOUCHING = "touching"
+    """Objects that share an edge."""
+    OUTSIDE = "outside"
+    """Boxes or points that leave the image, or boxes without an area."""
+    NOTE = "note"
+    """Something that the reader counts while it reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFault:
+    """A fault of the files as distributed, and how an audit recognises it.
+
+    An audit fails where a listed fault is not found: then the source was corrected, or a reader or
+    a check broke, and the spec must be looked at.
+    """
+
+    kind: FaultKind
+    text: str
+    """What is wrong, in one sentence; for `NOTE` the note of the reader, word for word."""
+    record: str = ""
+    """Where it is; empty for `NOTE`."""
+    task: str = ""
+    other: str = ""
+    """For `DUPLICATE`: the other record, as `<dataset>/<record>`."""
+
+
 @dataclass(frozen=True, slots=True)
 class DatasetSpec:
     """What a source dataset is, where it comes from, and what to expect of it."""
@@ -74,6 +113,8 @@ class DatasetSpec:
     """Official part -> why results on it are contaminated."""
     notes: tuple[str, ...] = ()
     """Traps, and how the reader treats them."""
+    known_faults: tuple[KnownFault, ...] = ()
+    """Faults that an audit must find in the records that are there."""
     superseded_by: str | None = None
     hub: tuple[str, str] | None = None
     """Repository and commit on the Hub, None while unpublished."""
