@@ -11,6 +11,7 @@ from fakes import conic as fake_conic
 from fakes import crag as fake_crag
 from fakes import crchistophenotypes as fake_crchisto
 from fakes import digestpath as fake_digestpath
+from fakes import ebhi_seg as fake_ebhi
 from fakes import lizard as fake_lizard
 from fakes import patches as fake_patches
 from fakes import zipped
@@ -24,6 +25,7 @@ from cerberus_bench.loaders.sources import (
     crchistophenotypes,
     digestpath_signet,
     digestpath_tissue,
+    ebhi_seg,
     kather2016,
     lizard,
     nct_crc_he,
@@ -138,6 +140,16 @@ CASES = {
                 "Detection/img1/img1_detection.mat",
                 "Classification/img10/img10_epithelial.mat",
             )
+        ),
+    ),
+    "ebhi_seg": Case(
+        ebhi_seg.READER,
+        fake_ebhi.write,
+        12,
+        f"EBHI-SEG/Low-grade IN/label/{fake_ebhi.NAMES[0]}.png",
+        f"low-grade-in_{fake_ebhi.NAMES[0]} has no mask",
+        tuple(
+            f"EBHI-SEG/Low-grade IN/{kind}/{fake_ebhi.NAMES[1]}.png" for kind in ("image", "label")
         ),
     ),
 }
