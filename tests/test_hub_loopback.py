@@ -36,14 +36,15 @@ def test_blobs_come_from_another_host_without_the_token(hub: LoopbackHub, repo: 
 
 
 def test_a_leaked_token_would_be_seen(hub: LoopbackHub, repo: Repo) -> None:
-    import httpx2
+    from huggingface_hub import get_session
 
+    get = get_session().get
     digest = next(iter(repo.blobs))
     url = f"http://{hub.blob_host}/blobs/dataset/{REPO}/{digest}"
-    assert httpx2.get(url, headers={"Range": "bytes=5-9"}).content == BLOB[5:10]
-    past = httpx2.get(url, headers={"Range": f"bytes={len(BLOB)}-"})
+    assert get(url, headers={"Range": "bytes=5-9"}).content == BLOB[5:10]
+    past = get(url, headers={"Range": f"bytes={len(BLOB)}-"})
     assert past.status_code == 416
-    assert httpx2.get(url, headers={"Authorization": f"Bearer {STRANGER}"}).status_code == 400
+    assert get(url, headers={"Authorization": f"Bearer {STRANGER}"}).status_code == 400
     assert len(hub.leaks) == 1
     hub.leaks.clear()
 
@@ -98,10 +99,11 @@ def test_blobs_that_are_wrong_or_missing_are_refused(repo: Repo) -> None:
 
 
 def test_unknown_routes_are_noted(hub: LoopbackHub) -> None:
-    import httpx2
+    from huggingface_hub import get_session
 
-    assert httpx2.get(f"{hub.endpoint}/api/secrets").status_code == 404
+    get = get_session().get
+    assert get(f"{hub.endpoint}/api/secrets").status_code == 404
     assert hub.unknown == ["GET /api/secrets"]
     hub.unknown.clear()
     hub.faults.append(Fault("GET", "whoami", 418, skip=1))
-    assert [httpx2.get(f"{hub.endpoint}/api/whoami-v2").status_code for _ in "ab"] == [401, 418]
+    assert [get(f"{hub.endpoint}/api/whoami-v2").status_code for _ in "ab"] == [401, 418]
