@@ -4,8 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fakes import cryonuseg as fake_cryonuseg
 from fakes import kumar as fake_kumar
 from fakes import monuseg as fake_monuseg
+from fakes import nuinsseg as fake_nuinsseg
+from fakes import pannuke as fake_pannuke
+from fakes import tnbc as fake_tnbc
 from test_sources_colon import (  # the checks; they run here on the cases below
     Case,
     test_another_folder_says_what_is_expected_and_how_to_get_it,
@@ -18,7 +22,7 @@ from test_sources_colon import (  # the checks; they run here on the cases below
 )
 
 from cerberus_bench.loaders.reader import Reader
-from cerberus_bench.loaders.sources import kumar
+from cerberus_bench.loaders.sources import cryonuseg, kumar, nuinsseg, pannuke, tnbc
 
 __all__ = [
     "test_another_folder_says_what_is_expected_and_how_to_get_it",
@@ -47,6 +51,42 @@ _KUMAR = f"{fake_monuseg.TRAIN}/Annotations/{next(iter(fake_kumar.PARTS))}.xml"
 CASES = {
     "kumar": _case(
         kumar.READER, fake_kumar.write, 3, _KUMAR, companion=_KUMAR, sentence="has no .xml"
+    ),
+    "pannuke": _case(
+        pannuke.READER,
+        fake_pannuke.write,
+        6,
+        "Fold 1/images/fold1/images.npy",
+        "Fold 3/masks/fold3/masks.npy",
+        "Fold 1/images/fold1/types.npy",
+    ),
+    "tnbc": _case(
+        tnbc.READER,
+        fake_tnbc.write,
+        4,
+        "TNBC_NucleiSegmentation/Slide_02/02_1.png",
+        "TNBC_NucleiSegmentation/GT_02/02_1.png",
+        companion="TNBC_NucleiSegmentation/GT_11/11_10.png",
+        sentence="11_10 has no mask",
+    ),
+    "cryonuseg": _case(
+        cryonuseg.READER,
+        fake_cryonuseg.write,
+        3,
+        "tissue images/Human_Thymus_10.tif",
+        f"{fake_cryonuseg.FIRST}/label masks modify/Human_Larynx_02.tif",
+        companion=f"{fake_cryonuseg.FIRST}/label masks modify/Human_Larynx_02.tif",
+        sentence="Human_Larynx_02 has no label mask",
+    ),
+    "nuinsseg": _case(
+        nuinsseg.READER,
+        fake_nuinsseg.write,
+        3,
+        "human bladder/tissue images/human_bladder_01.png",
+        "human bladder/label masks modify/human_bladder_02.tif",
+        "human bladder/vague areas/mask binary/human_bladder_01.png",
+        companion="human bladder/label masks modify/human_bladder_01.tif",
+        sentence="human_bladder-human_bladder_01 has no label mask",
     ),
 }
 

@@ -7,10 +7,14 @@ from cerberus_bench.loaders.sources import (
     conic,
     consep,
     crag,
+    cryonuseg,
     glas,
     kumar,
     lizard,
     monuseg,
+    nuinsseg,
+    pannuke,
+    tnbc,
 )
 from cerberus_bench.schema.dataset import DatasetSpec
 from cerberus_bench.schema.errors import DataError
@@ -25,6 +29,10 @@ _READERS: tuple[Reader, ...] = (
     consep.READER,
     monuseg.READER,
     kumar.READER,
+    pannuke.READER,
+    tnbc.READER,
+    cryonuseg.READER,
+    nuinsseg.READER,
 )
 
 
