@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from fakes import cerberus_private as fake_private
 from fakes import conic as fake_conic
 from fakes import crag as fake_crag
 from fakes import crchistophenotypes as fake_crchisto
@@ -20,6 +21,7 @@ from source_helpers import listed, read_all
 from cerberus_bench.loaders.build import harmonise_source
 from cerberus_bench.loaders.reader import Reader
 from cerberus_bench.loaders.sources import (
+    cerberus_private,
     conic,
     crag,
     crchistophenotypes,
@@ -150,6 +152,22 @@ CASES = {
         f"low-grade-in_{fake_ebhi.NAMES[0]} has no mask",
         tuple(
             f"EBHI-SEG/Low-grade IN/{kind}/{fake_ebhi.NAMES[1]}.png" for kind in ("image", "label")
+        ),
+    ),
+    "cerberus_private": Case(
+        cerberus_private.READER,
+        fake_private.write,
+        5,
+        "dataset/MTL_sample/original_data/Nuclei/Labels/glas_56.mat",
+        "nuclei_glas_56 has no labels",
+        tuple(
+            f"dataset/MTL_sample/original_data/{name}"
+            for name in (
+                "Gland_Lumen/Labels_Lumen/private_1.mat",
+                "Gland_Lumen/Labels_Gland/glas_56.mat",
+                "Gland_Lumen/Tissue/private_1.png",
+                "Nuclei/Images/glas_56.png",
+            )
         ),
     ),
 }
