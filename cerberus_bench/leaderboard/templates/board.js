@@ -57,7 +57,7 @@ function overview() {
   return [
     el('h2', {}, 'Everything at a glance'),
     el('p', { class: 'small soft' }, 'The first score of each table, with its rank. Unlike scores are not averaged: there is no total.'),
-    tools(sheet, save),
+    tools({ ...sheet, picker: null }, save),
     sheet.node,
     overallDifferences(byTask),
     board.standings.length ? el('section', {}, el('h3', {}, 'Standings within one score'), standings(board.standings)) : null,

@@ -42,12 +42,17 @@ function sortable({ columns, rows, name, sorted = null, className = '' }) {
   };
 }
 
-function modelHead(entry) {
+/** What is to be known about a model on this data: that it has seen it, or may have. */
+function statusMark(entry) {
   const [sign, meaning] = MARKS[entry.status] || [];
+  return sign ? el('abbr', { class: `mark ${entry.status}`, title: meaning }, ` ${sign}`) : null;
+}
+
+function modelHead(entry) {
   const below = [entry.seed === null ? null : `seed ${entry.seed}`, entry.sha || 'predictions only'];
   return el('th', { scope: 'row', class: 'model' },
     el('details', {},
-      el('summary', {}, el('span', { class: 'name' }, entry.label), sign ? el('abbr', { class: `mark ${entry.status}`, title: meaning }, ` ${sign}`) : null),
+      el('summary', {}, el('span', { class: 'name' }, entry.label), statusMark(entry)),
       el('dl', {}, entry.facts.flatMap(([term, text]) => [el('dt', {}, term), el('dd', {}, text)]))),
     el('small', {}, below.filter(Boolean).join(' \u00b7 ')));
 }
@@ -163,21 +168,21 @@ function matrix(tables) {
   const found = new Map();
   tables.forEach((table, i) => table.entries.forEach((entry) => {
     if (!found.has(entry.label)) found.set(entry.label, { entry, cells: Array(tables.length).fill(null) });
-    found.get(entry.label).cells[i] = entry.cells[0];
+    found.get(entry.label).cells[i] = entry.cells[0] && { ...entry.cells[0], mark: statusMark(entry) };
   }));
   const rows = [...found.values()].map(({ entry, cells }) => ({
     entry,
     cells,
     node: el('tr', {}, el('th', { scope: 'row', class: 'model' }, el('span', { class: 'name' }, entry.label)), kindCell(entry.kind),
       cells.map((cell) => (cell
-        ? el('td', { class: cell.fields.rank_first === 1 ? 'number top' : 'number' }, cell.text, el('small', {}, cell.rank ? `rank ${cell.rank.replace('-', '\u2013')}` : ''))
+        ? el('td', { class: cell.fields.rank_first === 1 ? 'number top' : 'number' }, cell.text, cell.mark, el('small', {}, cell.rank ? `rank ${cell.rank.replace('-', '\u2013')}` : ''))
         : el('td', { class: 'number none' }, '\u2013')))),
   }));
   const columns = [
     { head: 'Model', key: ({ entry }) => entry.label },
     { head: 'Kind', key: ({ entry }) => entry.kind },
     ...tables.map((table, i) => ({
-      head: table.data, note: `${table.task}: ${table.columns[0].name}, ${table.part}`, className: 'number', first: table.columns[0].lower ? 1 : -1,
+      head: table.data, note: `${table.task}: ${table.columns[0].name}, ${table.part}${table.synthetic ? ', synthetic' : ''}`, className: 'number', first: table.columns[0].lower ? 1 : -1,
       key: ({ cells }) => (cells[i] ? cells[i].fields.value : null),
     })),
   ];
