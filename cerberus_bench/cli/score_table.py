@@ -45,7 +45,7 @@ def _table(task: str, scores: Sequence[Score]) -> Table:
     table = Table(
         title=title, title_justify="left", title_style="", box=None, pad_edge=False, width=80
     )
-    table.add_column("score", min_width=24, no_wrap=True)
+    table.add_column("score", min_width=22, no_wrap=True)
     for name in ("pooled", "95 %", "image mean", "95 %"):
         table.add_column(name, justify="right", no_wrap=True, header_style="dim")
     for line in _by_line(scores):
@@ -85,12 +85,12 @@ def value_text(score: Score) -> str:
 
 
 def interval_text(score: Score) -> str:
-    """`low - high`, with a star where it rests on few groups."""
+    """`low to high`, with a star where it rests on few groups."""
     if score.low is None or score.high is None:
         return ""
     digits = 1 if score.unit else 3
     star = "*" if score.n_groups < FEW_GROUPS else ""
-    return f"{score.low:.{digits}f}-{score.high:.{digits}f}{star}"
+    return f"{score.low:.{digits}f} to {score.high:.{digits}f}{star}"
 
 
 def _show_notes(result: ResultRecord) -> None:
