@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from cerberus_bench.cli import show
 
 if TYPE_CHECKING:
-    from cerberus_bench.loaders.build import HarmoniseSummary
+    from cerberus_bench.workflows.harmonize import HarmoniseSummary
 
 
 def summary_json(done: "HarmoniseSummary") -> dict[str, Any]:

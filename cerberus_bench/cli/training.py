@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from cerberus_bench.cli import show
 
 if TYPE_CHECKING:
-    from cerberus_bench.model_zoo.training import TrainProgress
+    from cerberus_bench.workflows.train import TrainProgress
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from cerberus_bench.workflows.progress import Progress
 if TYPE_CHECKING:
     from cerberus_bench.loaders.build import HarmoniseSummary
 
+__all__ = ["HarmoniseSummary", "harmonize"]
+
 
 def harmonize(
     name: str,

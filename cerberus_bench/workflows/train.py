@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from cerberus_bench.model_zoo.recipe import Recipe
     from cerberus_bench.model_zoo.training import TrainProgress
 
+__all__ = ["TrainProgress", "train"]
+
 
 def train(
     *,
