@@ -324,3 +324,56 @@ def test_errors_are_one_line_on_stderr_with_an_exit_code(tmp_path: Path) -> None
     assert done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model trained for two steps, through the command line."""
+    out = tmp_path_factory.mktemp("runs") / "glands"
+    shipped = (ROOT / "cerberus_bench/model_zoo/recipes/default.toml").read_text()
+    changes = {
+        "size = 8": "size = 2",
+        "crop = 224": "crop = 64",
+        "patches = 8": "patches = 2",
+        "steps = 4000": "steps = 2",
+        "validations = 16": "validations = 1",
+    }
+    for before, after in changes.items():
+        assert before in shipped
+        shipped = shipped.replace(before, after)
+    recipe = out.parent / "short.toml"
+    recipe.write_text(shipped)
+    said = run(
+        *("train", "--tasks", "gland", "--data", data, "--recipe", recipe, "--out", out, "--json")
+    )
+    assert json.loads(said)["steps"] == 2
+    return out / "model.pt"
+
+
+def test_train_then_eval_is_clean_on_test_and_contaminated_on_train(
+    trained: Path, data: Path, tmp_path: Path
+) -> None:
+    status = {}
+    for split in ("test", "train"):
+        printed = run(
+            *("eval", trained, "--data", data, "--split", split, "--out", tmp_path, "--json")
+        )
+        (one,) = json.loads(printed)
+        status[split] = one["result"]["contamination"]["status"]
+        assert one["result"]["model"]["architecture"] == "cerberus-tiny"
+    assert status == {"test": "clean", "train": "contaminated"}
+
+
+def test_train_does_not_overwrite_a_run(trained: Path, data: Path) -> None:
+    error = refused("train", "--tasks", "gland", "--data", data, "--out", trained.parent)
+    assert "--resume" in str(error)
+
+
+def test_train_refuses_unknown_tasks_recipes_and_data(data: Path, tmp_path: Path) -> None:
+    for arguments in (
+        ("--tasks", "glands", "--data", data),
+        ("--data", data, "--recipe", "nonsense"),
+        ("--data", tmp_path / "nothing"),
+        ("--tasks", "nuclei", "--data", data),
+    ):
+        assert refused("train", *arguments, "--out", tmp_path / "run").exit_code == 2
