@@ -8,6 +8,8 @@ from loopback_store import Refusal, Repo
 
 __all__ = ["hub", "running_hub"]
 
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
 REPO = "org/thing"
 BLOB = bytes(range(256)) * 40
 

@@ -18,11 +18,17 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
 _LARGER = "100K<n<1M"
 
 
-def write_card(spec: DatasetSpec, metadata: TableMetadata) -> str:
-    """The text of README.md."""
+def write_card(spec: DatasetSpec, metadata: TableMetadata, usage: str | None = None) -> str:
+    """The text of README.md.
+
+    Args:
+        spec: of the dataset.
+        metadata: of the harmonised folder.
+        usage: Markdown on how to open it; for a folder on this disk when None.
+    """
     sections = (
         _front_matter(spec, metadata),
-        _opening(spec, metadata),
+        _opening(spec, metadata, usage or _folder_usage(metadata)),
         _counts(metadata),
         _classes(spec),
         _splits(spec, metadata),
@@ -54,15 +60,20 @@ def _front_matter(spec: DatasetSpec, metadata: TableMetadata) -> str:
     return "\n".join(("---", *lines, "---", ""))
 
 
-def _opening(spec: DatasetSpec, metadata: TableMetadata) -> str:
+def _opening(spec: DatasetSpec, metadata: TableMetadata, usage: str) -> str:
     scale = f"{metadata.mpp} microns per pixel" if metadata.mpp else "the resolution of the source"
-    first = next(iter(metadata.splits))
     synthetic = "\nThe images are synthetic.\n" if spec.synthetic else ""
     return (
         f"# {spec.title}\n\nHarmonised by cerberus-bench to {scale}; version {metadata.version},"
         f" fingerprint `{metadata.fingerprint[:12]}`.\n{synthetic}\n"
         f"Source: {spec.home or 'this package'}; organ: {spec.organ}; source resolution"
-        f" {spec.mpp} microns per pixel. {spec.how_to_get}\n\n"
+        f" {spec.mpp} microns per pixel. {spec.how_to_get}\n\n{usage}"
+    )
+
+
+def _folder_usage(metadata: TableMetadata) -> str:
+    first = next(iter(metadata.splits))
+    return (
         "```python\nimport datasets\n\n"
         f'rows = datasets.load_dataset("path/to/this/folder", split="{first}")\n```\n'
     )
