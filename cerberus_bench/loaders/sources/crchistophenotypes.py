@@ -15,6 +15,8 @@ from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, na
 from cerberus_bench.schema.dataset import (
     DatasetSpec,
     Evidence,
+    FaultKind,
+    KnownFault,
     Licence,
     Redistribution,
     SourceFile,
@@ -29,6 +31,9 @@ CLASSES: Mapping[int | str, str] = {
     "inflammatory": "inflammatory",
     "others": "other",
 }
+
+_MOVED = "points of a class moved to the nearest detection"
+_CLIPPED = "points clipped to the image"
 
 SPEC = DatasetSpec(
     name="crchistophenotypes",
@@ -67,6 +72,7 @@ SPEC = DatasetSpec(
         "0.55 microns per pixel (20 x) is recalled, not verified. No list of the nine patients is"
         " published, so images of one patient cannot be kept together.",
     ),
+    known_faults=(KnownFault(FaultKind.NOTE, _MOVED), KnownFault(FaultKind.NOTE, _CLIPPED)),
 )
 
 _FILE = re.compile(
@@ -116,7 +122,7 @@ class CrcHistoPhenotypesReader:
         classes = np.repeat(np.arange(1, len(CLASSES) + 1), sizes)
         points, point_classes, notes = _join(detections, classified, classes)
         last = np.array(rgb.shape[1::-1]) - 1.0
-        notes["points clipped to the image"] = int(np.any((points < 0) | (points > last), 1).sum())
+        notes[_CLIPPED] = int(np.any((points < 0) | (points > last), 1).sum())
         record = native_record(
             self.spec,
             image,
@@ -184,7 +190,7 @@ def _join(
             n_moved += bool(distance[row, column])
     notes = {
         "points with a class": len(classified),
-        "points of a class moved to the nearest detection": n_moved,
+        _MOVED: n_moved,
         "points of a class without a detection, kept": int(pending.sum()),
     }
     points = np.concatenate([detections, classified[pending]])

@@ -22,6 +22,8 @@ from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, na
 from cerberus_bench.schema.dataset import (
     DatasetSpec,
     Evidence,
+    FaultKind,
+    KnownFault,
     Licence,
     Redistribution,
     SourceFile,
@@ -40,6 +42,8 @@ CLASSES: Mapping[int | str, str] = {
 }
 """Class codes of Lizard and CoNIC. The README of Lizard calls 5 "Neutrophil", a slip: the paper
 (section 3) and CoNIC have eosinophil."""
+_REPEATS = "dpath_48"
+_REPEAT_NOTE = f"images left out: {REPEATED} repeats {_REPEATS}"
 
 SPEC = DatasetSpec(
     name="lizard",
@@ -88,13 +92,13 @@ SPEC = DatasetSpec(
         "Class 5 is eosinophil; the README's second Neutrophil is a slip.",
         "Images are re-sampled from their sources, so equal pixels do not reveal the overlap.",
     ),
+    known_faults=(KnownFault(FaultKind.NOTE, _REPEAT_NOTE),),
 )
 
 _NAME = r"((?:consep|crag|dpath|glas|pannuke|tcga)_[0-9]+)"
 _FILE = re.compile(rf"(?:^|/)(?:Lizard_Images[12]/{_NAME}\.png|Labels/{_NAME}\.mat)$", re.I)
 _INFO = "info.csv"
 _LEVELS = {"glas": "patient", "dpath": "slide"}
-_REPEATS = "dpath_48"
 _VARIABLES = ("inst_map", "id", "class", "bbox")
 _ODD_BOX = "nuclei whose stored bounding box is not that of their pixels"
 _NO_PIXEL = "listed nuclei without a pixel"
@@ -158,7 +162,7 @@ class LizardReader:
             matrix, tree.where(image.files["labels"]), self.spec.label_maps["nuclei"]
         )
         if "repeat" in image.files:
-            notes[f"images left out: {REPEATED} repeats {_REPEATS}"] = 1
+            notes[_REPEAT_NOTE] = 1
         record = native_record(
             self.spec,
             image,
