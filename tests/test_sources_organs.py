@@ -4,8 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fakes import cpm as fake_cpm
 from fakes import cryonuseg as fake_cryonuseg
+from fakes import dsb2018 as fake_dsb2018
 from fakes import kumar as fake_kumar
+from fakes import monusac as fake_monusac
 from fakes import monuseg as fake_monuseg
 from fakes import nuinsseg as fake_nuinsseg
 from fakes import pannuke as fake_pannuke
@@ -22,7 +25,17 @@ from test_sources_colon import (  # the checks; they run here on the cases below
 )
 
 from cerberus_bench.loaders.reader import Reader
-from cerberus_bench.loaders.sources import cryonuseg, kumar, nuinsseg, pannuke, tnbc
+from cerberus_bench.loaders.sources import (
+    cpm15,
+    cpm17,
+    cryonuseg,
+    dsb2018,
+    kumar,
+    monusac,
+    nuinsseg,
+    pannuke,
+    tnbc,
+)
 
 __all__ = [
     "test_another_folder_says_what_is_expected_and_how_to_get_it",
@@ -47,6 +60,7 @@ def _case(
 
 
 _KUMAR = f"{fake_monuseg.TRAIN}/Annotations/{next(iter(fake_kumar.PARTS))}.xml"
+_MONUSAC = next(iter(fake_monusac.RECORDS))
 
 CASES = {
     "kumar": _case(
@@ -87,6 +101,40 @@ CASES = {
         "human bladder/vague areas/mask binary/human_bladder_01.png",
         companion="human bladder/label masks modify/human_bladder_01.tif",
         sentence="human_bladder-human_bladder_01 has no label mask",
+    ),
+    "monusac": _case(
+        monusac.READER,
+        fake_monusac.write,
+        4,
+        f"{_MONUSAC}.tif",
+        f"{_MONUSAC}.xml",
+        companion=f"{_MONUSAC}.xml",
+        sentence="train_TCGA-A2-A0ES-01Z-00-DX1_1 has no .xml",
+    ),
+    "cpm15": _case(
+        cpm15.READER,
+        fake_cpm.write15,
+        4,
+        "cpm15/image01.png",
+        "cpm15/image08_mask.txt",
+        companion="cpm15/image01_mask.txt",
+        sentence="image01 has no mask",
+    ),
+    "cpm17": _case(
+        cpm17.READER,
+        fake_cpm.write17,
+        3,
+        "cpm17/train/Images/image_01.png",
+        "cpm17/test/Labels/image_00.mat",
+        companion="cpm17/train/Labels/image_01.mat",
+        sentence="train_image_01 has no .mat",
+    ),
+    "dsb2018": _case(
+        dsb2018.READER,
+        fake_dsb2018.write,
+        2,
+        f"stage1_train/{fake_dsb2018.COLOUR[0]}/images/{fake_dsb2018.COLOUR[0]}.png",
+        f"stage1_train/{fake_dsb2018.COLOUR[1]}/masks/{1:064x}.png",
     ),
 }
 

@@ -6,11 +6,15 @@ from cerberus_bench.loaders.reader import Reader
 from cerberus_bench.loaders.sources import (
     conic,
     consep,
+    cpm15,
+    cpm17,
     crag,
     cryonuseg,
+    dsb2018,
     glas,
     kumar,
     lizard,
+    monusac,
     monuseg,
     nuinsseg,
     pannuke,
@@ -33,6 +37,10 @@ _READERS: tuple[Reader, ...] = (
     tnbc.READER,
     cryonuseg.READER,
     nuinsseg.READER,
+    monusac.READER,
+    cpm15.READER,
+    cpm17.READER,
+    dsb2018.READER,
 )
 
 
