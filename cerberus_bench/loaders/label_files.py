@@ -1,6 +1,7 @@
 """Label maps of sources, in whatever way an image file stores small whole numbers."""
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from cerberus_bench.loaders.images import _open as open_picture
 from cerberus_bench.schema.errors import DataError
 
+_ROWS = 256
 _CODED = {"1", "L", "P", "I", "I;16", "I;16B"}
 
 
@@ -65,3 +67,36 @@ def tiff_mpp(data: bytes) -> float | None:
     microns = {2: 25_400.0, 3: 10_000.0}.get(unit, 0.0)
     mpp = microns / per_unit if per_unit > 0 else 0.0
     return mpp if 0.05 <= mpp <= 5 else None
+
+
+def area_shares(
+    codes: NDArray[np.integer],
+    classes: Sequence[str],
+    inside: NDArray[np.bool_],
+    name: str,
+) -> dict[str, str]:
+    """`area_<class>` -> share of the pixels inside, of the classes that are there.
+
+    Args:
+        codes: (H, W) codes, an index into `classes` each.
+        classes: what they mean.
+        inside: (H, W) pixels that count.
+        name: how to speak of the file.
+
+    Raises:
+        DataError: a code has no meaning, or the masks are of different size.
+    """
+    if codes.shape != inside.shape:
+        raise DataError(f"{name} is {codes.shape}, its image {inside.shape}. Obtain it again.")
+    highest, lowest = int(codes.max(initial=0)), int(codes.min(initial=0))
+    if lowest < 0 or highest >= len(classes):
+        raise DataError(
+            f"{name} holds the code {highest if lowest >= 0 else lowest}; expected 0 to"
+            f" {len(classes) - 1}. Take the mask that the source distributes."
+        )
+    counts = np.zeros(len(classes), np.int64)
+    for start in range(0, len(codes), _ROWS):  # counting takes 8 bytes a pixel
+        rows = slice(start, start + _ROWS)
+        counts += np.bincount(codes[rows][inside[rows]], minlength=len(classes))
+    total = max(1, int(counts.sum()))
+    return {f"area_{c}": f"{n / total:.4f}" for c, n in zip(classes, counts, strict=True) if n}
