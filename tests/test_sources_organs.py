@@ -4,14 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fakes import bcss as fake_bcss
 from fakes import cpm as fake_cpm
 from fakes import cryonuseg as fake_cryonuseg
 from fakes import dsb2018 as fake_dsb2018
 from fakes import kumar as fake_kumar
 from fakes import monusac as fake_monusac
 from fakes import monuseg as fake_monuseg
+from fakes import nucls as fake_nucls
 from fakes import nuinsseg as fake_nuinsseg
 from fakes import pannuke as fake_pannuke
+from fakes import panoptils as fake_panoptils
+from fakes import puma as fake_puma
 from fakes import tnbc as fake_tnbc
 from test_sources_colon import (  # the checks; they run here on the cases below
     Case,
@@ -26,14 +30,18 @@ from test_sources_colon import (  # the checks; they run here on the cases below
 
 from cerberus_bench.loaders.reader import Reader
 from cerberus_bench.loaders.sources import (
+    bcss,
     cpm15,
     cpm17,
     cryonuseg,
     dsb2018,
     kumar,
     monusac,
+    nucls,
     nuinsseg,
     pannuke,
+    panoptils,
+    puma,
     tnbc,
 )
 
@@ -61,6 +69,7 @@ def _case(
 
 _KUMAR = f"{fake_monuseg.TRAIN}/Annotations/{next(iter(fake_kumar.PARTS))}.xml"
 _MONUSAC = next(iter(fake_monusac.RECORDS))
+_BCSS = "0_Public-data-Amgad2019_0.25MPP"
 
 CASES = {
     "kumar": _case(
@@ -135,6 +144,44 @@ CASES = {
         2,
         f"stage1_train/{fake_dsb2018.COLOUR[0]}/images/{fake_dsb2018.COLOUR[0]}.png",
         f"stage1_train/{fake_dsb2018.COLOUR[1]}/masks/{1:064x}.png",
+    ),
+    "bcss": _case(
+        bcss.READER,
+        fake_bcss.write,
+        3,
+        f"{_BCSS}/rgbs_colorNormalized/{next(iter(fake_bcss.RECORDS))}.png",
+        f"{_BCSS}/masks/{next(iter(fake_bcss.RECORDS))}.png",
+        companion=f"{_BCSS}/masks/{next(iter(fake_bcss.RECORDS))}.png",
+        sentence="TCGA-A2-A0SX-DX1_xmin53791_ymin56683_MPP-0.2500 has no mask",
+    ),
+    "nucls": _case(
+        nucls.READER,
+        fake_nucls.write,
+        2,
+        f"NuCLS/csv/{fake_nucls.RECORDS[0]}.csv",
+        f"NuCLS/rgb/{fake_nucls.RECORDS[1]}.png",
+        f"NuCLS/mask/{fake_nucls.RECORDS[0]}.png",
+        companion=f"NuCLS/csv/{fake_nucls.RECORDS[0]}.csv",
+        sentence=f"{fake_nucls.RECORDS[0]} has no .csv",
+    ),
+    "panoptils": _case(
+        panoptils.READER,
+        fake_panoptils.write,
+        3,
+        f"{fake_panoptils.BOOTSTRAP}/rgbs/{fake_panoptils.TILE}.png",
+        f"{fake_panoptils.BOOTSTRAP}/masks/{fake_panoptils.OTHER}.png",
+        f"{fake_panoptils.MANUAL}/csv/{fake_panoptils.TILE}.csv",
+        companion=f"{fake_panoptils.MANUAL}/csv/{fake_panoptils.TILE}.csv",
+        sentence=f"manual_{fake_panoptils.TILE} has no .csv",
+    ),
+    "puma": _case(
+        puma.READER,
+        fake_puma.write,
+        2,
+        f"{fake_puma.TIF}/{fake_puma.RECORDS[0]}.tif",
+        f"{fake_puma.NUCLEI}/{fake_puma.RECORDS[1]}_nuclei.geojson",
+        companion=f"{fake_puma.NUCLEI}/{fake_puma.RECORDS[1]}_nuclei.geojson",
+        sentence="training_set_primary_roi_002 has no _nuclei.geojson",
     ),
 }
 

@@ -4,6 +4,7 @@ from difflib import get_close_matches
 
 from cerberus_bench.loaders.reader import Reader
 from cerberus_bench.loaders.sources import (
+    bcss,
     conic,
     consep,
     cpm15,
@@ -22,8 +23,11 @@ from cerberus_bench.loaders.sources import (
     monusac,
     monuseg,
     nct_crc_he,
+    nucls,
     nuinsseg,
     pannuke,
+    panoptils,
+    puma,
     tnbc,
 )
 from cerberus_bench.schema.dataset import DatasetSpec
@@ -55,6 +59,10 @@ _READERS: tuple[Reader, ...] = (
     cpm15.READER,
     cpm17.READER,
     dsb2018.READER,
+    bcss.READER,
+    nucls.READER,
+    panoptils.READER,
+    puma.READER,
 )
 
 

@@ -1,0 +1,196 @@
+"""PUMA: nuclei of melanoma as GeoJSON."""
+
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from cerberus_bench.loaders.archive import SourceTree
+from cerberus_bench.loaders.companions import gather
+from cerberus_bench.loaders.images import decode_rgb
+from cerberus_bench.loaders.label_files import tiff_mpp
+from cerberus_bench.loaders.outlines import Outline, one_outline, paint
+from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
+from cerberus_bench.loaders.text_files import parse_json
+from cerberus_bench.schema.dataset import (
+    DatasetSpec,
+    Evidence,
+    Licence,
+    Redistribution,
+    SourceFile,
+)
+from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.labels import LabelMap
+from cerberus_bench.schema.record import Coverage
+
+SPEC = DatasetSpec(
+    name="puma",
+    version="1.0.0",
+    title="PUMA, nuclei and tissue of advanced melanoma (training set)",
+    tasks=("nuclei",),
+    label_maps={
+        "nuclei": LabelMap(
+            "nuclei",
+            {
+                "nuclei_tumor": "neoplastic",
+                "nuclei_stroma": "connective",
+                "nuclei_plasma_cell": "plasma",
+                "nuclei_histiocyte": "macrophage",
+                "nuclei_lymphocyte": "lymphocyte",
+                "nuclei_melanophage": "macrophage",
+                "nuclei_neutrophil": "neutrophil",
+                "nuclei_endothelium": "connective",
+                "nuclei_epithelium": "non_neoplastic",
+                "nuclei_apoptosis": "dead",
+            },
+        )
+    },
+    mpp=0.226,
+    organ="skin",
+    licence=Licence(
+        "LicenseRef-PUMA-unclear",
+        Redistribution.NO,
+        "CC0 as recalled; look at the record on Zenodo before you publish anything",
+    ),
+    citation=(
+        "Schuiveling et al., A novel dataset for nuclei and tissue segmentation in melanoma with"
+        " baseline nuclei segmentation and tissue segmentation benchmarks, GigaScience 2025",
+    ),
+    home="zenodo.org",
+    how_to_get="Download 01_training_dataset_tif_ROIs.zip and"
+    " 01_training_dataset_geojson_nuclei.zip (record 15050523) from Zenodo into one folder.",
+    group_level="image",
+    evidence=Evidence.PUBLIC_CODE,
+    files=(
+        SourceFile(
+            "01_training_dataset_tif_ROIs.zip",
+            urls=("https://zenodo.org/records/15050523/files/01_training_dataset_tif_ROIs.zip",),
+        ),
+        SourceFile(
+            "01_training_dataset_geojson_nuclei.zip",
+            urls=(
+                "https://zenodo.org/records/15050523/files/01_training_dataset_geojson_nuclei.zip",
+            ),
+        ),
+    ),
+    expected_images={"all": 204},
+    notes=(
+        "Outlines were proposed by a model and corrected by a pathologist.",
+        "Coordinates are pixels of the image. Code that stretches them to the image (by the bounds"
+        " of all outlines) moves every nucleus.",
+        "An outline may have holes or several parts: they are one nucleus.",
+        "The tumour is melanocytic; it stands as neoplastic, which the ontology counts as"
+        " epithelial, as PanNuke does for skin. Histiocytes and melanophages are macrophages,"
+        " endothelium is connective.",
+        "The outlines of tissue (second annotation zip) have no gland or lumen and no patches:"
+        " they serve none of the five tasks and are not read.",
+        "Images are RGBA; alpha is dropped. The pixel size is that of the TIFF tags, 0.226 microns"
+        " where they say nothing (attribute mpp_source).",
+        "Patients are not published; whether a patient has several regions is not known.",
+        "The number of regions, 204, is that of another's code.",
+    ),
+)
+
+_FILE = re.compile(
+    r"(?:^|/)(training_set_(metastatic|primary)_roi_[0-9]+)(?:(\.tiff?)|_nuclei\.geojson)$", re.I
+)
+
+
+class PumaReader:
+    """Reads `training_set_*_roi_NNN.tif` with `training_set_*_roi_NNN_nuclei.geojson`."""
+
+    spec = SPEC
+
+    def find(self, tree: SourceTree) -> Listing:
+        """List regions that have outlines of nuclei."""
+        keyed = {
+            name: (match[1].lower(), "image" if match[3] else "nuclei")
+            for name, match in tree.match(_FILE).items()
+        }
+        if not keyed:
+            raise DataError(
+                f"{tree.root} holds no training_set_*_roi_NNN.tif with *_nuclei.geojson."
+                f" {self.spec.how_to_get}"
+            )
+        pairs = gather(tree, keyed, {"image": ".tif", "nuclei": "_nuclei.geojson"})
+        return Listing(
+            images=tuple(_source_image(record, files) for record, files in pairs.files.items()),
+            incomplete=pairs.incomplete,
+        )
+
+    def read(self, tree: SourceTree, image: SourceImage) -> SourceRecord:
+        """Decode one region and paint its nuclei."""
+        pixels, document = (tree.read(image.files[kind]) for kind in ("image", "nuclei"))
+        name = tree.where(image.files["nuclei"])
+        rgb = decode_rgb(pixels, tree.where(image.files["image"]))
+        features = _features(parse_json(document, name), name)
+        nuclei, notes = paint(
+            [_outline(feature, name) for feature in features],
+            [_class(feature, name) for feature in features],
+            rgb.shape[:2],
+        )
+        mpp = tiff_mpp(pixels)
+        record = native_record(
+            self.spec,
+            image,
+            image=rgb,
+            mpp=mpp or self.spec.mpp,
+            coverage={"nuclei": Coverage.FULL},
+            instances={"nuclei": nuclei},
+            objective=40.0,
+            source_sha256=sha256(pixels + document).hexdigest(),
+            attributes={**image.attributes, "mpp_source": "file" if mpp else "spec"},
+        )
+        return SourceRecord(record=record, n_objects={"nuclei": len(features)}, notes=notes)
+
+
+READER = PumaReader()
+
+
+def _source_image(record: str, files: Mapping[str, str]) -> SourceImage:
+    origin = f"puma/{record}"
+    return SourceImage(
+        record=record,
+        group=origin,
+        group_level=SPEC.group_level,
+        origins=(origin,),
+        files=files,
+        attributes={"lesion": "metastatic" if "metastatic" in record else "primary"},
+    )
+
+
+def _features(document: Any, name: str) -> list[dict[str, Any]]:
+    features = document.get("features") if isinstance(document, dict) else document
+    if not isinstance(features, list) or not all(isinstance(f, dict) for f in features):
+        raise DataError(f"{name} is no GeoJSON with features. Obtain it again.")
+    return features
+
+
+def _outline(feature: Mapping[str, Any], name: str) -> Outline:
+    """The outline of a Polygon or MultiPolygon, holes and parts included."""
+    geometry = feature.get("geometry") or {}
+    kind = str(geometry.get("type"))
+    try:
+        parts = {"Polygon": lambda c: [c], "MultiPolygon": list}[kind](geometry["coordinates"])
+        rings = [np.array(ring, np.float64).reshape(-1, 2) for part in parts for ring in part]
+        if not rings or not all(np.isfinite(ring).all() for ring in rings):
+            raise ValueError("it has no finite coordinates")
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{name}: a nucleus has no outline ({kind}: {error}); expected a Polygon or"
+            " MultiPolygon. Obtain it again."
+        ) from None
+    return one_outline(rings)
+
+
+def _class(feature: Mapping[str, Any], name: str) -> int:
+    properties = feature.get("properties") or {}
+    label = str((properties.get("classification") or {}).get("name"))
+    try:
+        return SPEC.label_maps["nuclei"].index(label)
+    except KeyError:
+        raise DataError(
+            f"{name}: a nucleus is called {label!r}, which is none of the ten classes of the source"
+        ) from None
