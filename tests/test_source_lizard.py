@@ -11,8 +11,10 @@ from source_helpers import class_names, fold_of, listed, read_all, real
 from cerberus_bench.loaders.archive import SourceTree
 from cerberus_bench.loaders.sources import lizard
 from cerberus_bench.loaders.sources.lizard import READER
+from cerberus_bench.loaders.splits import RecordKey, shared_groups
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.record import Coverage
+from cerberus_bench.schema.result import TrainedOn
 
 EXPECTED = ["neutrophil", "epithelial", "lymphocyte", "plasma", "eosinophil", "connective"]
 
@@ -68,6 +70,29 @@ def test_repeated_region_is_left_out_and_told(tmp_path: Path) -> None:
     assert alone["dpath_48"].notes == {}
 
 
+def test_training_on_a_source_dataset_is_seen(tmp_path: Path) -> None:
+    images = listed(READER, fake.write(tmp_path)).images
+    keys = [RecordKey(sample_id=i.record, group=i.group, origins=i.origins) for i in images]
+
+    def met(dataset: str, groups: list[str], origins: list[str]) -> list[str]:
+        part = TrainedOn(
+            dataset=dataset,
+            version="1.0.0",
+            fingerprint="0" * 64,
+            split="train",
+            fold=3,
+            groups=groups,
+            origins=origins,
+        )
+        return shared_groups([part], keys)
+
+    assert met("crag", ["crag/train_1"], ["crag/train_1"]) == ["crag/train_1"]
+    assert met("consep", ["consep/train_6"], ["consep/train_6"]) == ["consep/train_6"]
+    # another image of the same patient is enough
+    assert met("glas", ["glas/patient-2"], ["glas/train_2"]) == ["glas/patient-2"]
+    assert met("crag", ["crag/train_5"], ["crag/train_5"]) == []
+
+
 def labels_of(root: Path, record: str = "glas_56") -> Path:
     return fake.write(root) / "Lizard_Labels" / "Labels" / f"{record}.mat"
 
@@ -77,7 +102,8 @@ def test_boxes_in_another_order_are_counted(tmp_path: Path) -> None:
     variables["bbox"] = variables["bbox"][:, [2, 3, 0, 1]]  # x1, x2, y1, y2
     savemat(labels_of(tmp_path), variables)
     notes = read_all(READER, tmp_path)["glas_56"].notes
-    assert notes == {"nuclei whose stored bounding box is not that of their pixels": 5}  # two lie on x = y
+    # two of the seven lie on x = y
+    assert notes == {"nuclei whose stored bounding box is not that of their pixels": 5}
 
 
 def test_inclusive_boxes_and_listed_nuclei_without_a_pixel(tmp_path: Path) -> None:
