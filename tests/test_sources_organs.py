@@ -9,14 +9,18 @@ from fakes import cpm as fake_cpm
 from fakes import cryonuseg as fake_cryonuseg
 from fakes import dsb2018 as fake_dsb2018
 from fakes import kumar as fake_kumar
+from fakes import midogpp as fake_midogpp
 from fakes import monusac as fake_monusac
 from fakes import monuseg as fake_monuseg
 from fakes import nucls as fake_nucls
 from fakes import nuinsseg as fake_nuinsseg
+from fakes import ocelot as fake_ocelot
 from fakes import pannuke as fake_pannuke
 from fakes import panoptils as fake_panoptils
 from fakes import puma as fake_puma
+from fakes import segpath as fake_segpath
 from fakes import tnbc as fake_tnbc
+from fakes import wsss4luad as fake_wsss4luad
 from test_sources_colon import (  # the checks; they run here on the cases below
     Case,
     test_another_folder_says_what_is_expected_and_how_to_get_it,
@@ -36,13 +40,17 @@ from cerberus_bench.loaders.sources import (
     cryonuseg,
     dsb2018,
     kumar,
+    midogpp,
     monusac,
     nucls,
     nuinsseg,
+    ocelot,
     pannuke,
     panoptils,
     puma,
+    segpath,
     tnbc,
+    wsss4luad,
 )
 
 __all__ = [
@@ -182,6 +190,39 @@ CASES = {
         f"{fake_puma.NUCLEI}/{fake_puma.RECORDS[1]}_nuclei.geojson",
         companion=f"{fake_puma.NUCLEI}/{fake_puma.RECORDS[1]}_nuclei.geojson",
         sentence="training_set_primary_roi_002 has no _nuclei.geojson",
+    ),
+    "ocelot": _case(
+        ocelot.READER,
+        fake_ocelot.write,
+        4,
+        f"{fake_ocelot.TOP}/images/train/cell/001.jpg",
+        f"{fake_ocelot.TOP}/annotations/val/cell/401.csv",
+        f"{fake_ocelot.TOP}/metadata.json",
+        companion=f"{fake_ocelot.TOP}/annotations/val/cell/401.csv",
+        sentence="401 has no .csv",
+    ),
+    "midogpp": _case(
+        midogpp.READER, fake_midogpp.write, 3, "images/204.tiff", "databases/MIDOG++.json"
+    ),
+    "segpath": _case(
+        segpath.READER,
+        fake_segpath.write,
+        3,
+        f"panCK_Epithelium/{fake_segpath.RECORDS[2]}_HE.png",
+        f"CD3CD20_Lymphocyte/{fake_segpath.RECORDS[1]}_mask.png",
+        "CD3CD20_fileinfo.csv",
+        companion=f"CD3CD20_Lymphocyte/{fake_segpath.RECORDS[1]}_mask.png",
+        sentence=f"{fake_segpath.RECORDS[1]} has no _mask.png",
+    ),
+    "wsss4luad": _case(
+        wsss4luad.READER,
+        fake_wsss4luad.write,
+        7,
+        "1.training/436238-21989-63021-[0, 1, 0].png",
+        "2.validation/mask/00.png",
+        "3.testing/img/01.png",
+        companion="2.validation/mask/00.png",
+        sentence="validation_00 has no mask",
     ),
 }
 

@@ -20,15 +20,19 @@ from cerberus_bench.loaders.sources import (
     kather2016,
     kumar,
     lizard,
+    midogpp,
     monusac,
     monuseg,
     nct_crc_he,
     nucls,
     nuinsseg,
+    ocelot,
     pannuke,
     panoptils,
     puma,
+    segpath,
     tnbc,
+    wsss4luad,
 )
 from cerberus_bench.schema.dataset import DatasetSpec
 from cerberus_bench.schema.errors import DataError
@@ -63,6 +67,10 @@ _READERS: tuple[Reader, ...] = (
     nucls.READER,
     panoptils.READER,
     puma.READER,
+    ocelot.READER,
+    midogpp.READER,
+    segpath.READER,
+    wsss4luad.READER,
 )
 
 
