@@ -10,6 +10,7 @@ from PIL import Image
 from source_helpers import listed, read_all
 
 from cerberus_bench.loaders.sources.bcss import READER
+from cerberus_bench.loaders.tcga import group_of
 from cerberus_bench.schema.errors import DataError
 
 TRAIN, _, TEST = fake.RECORDS
@@ -62,6 +63,11 @@ def test_regions_beyond_the_bound_of_other_images_are_read(
     monkeypatch.setattr("cerberus_bench.loaders.large_images.MAX_PIXELS", 2000)
     with pytest.raises(DataError, match="larger than any image expected here"):
         read_all(READER, tmp_path)
+
+
+def test_patient_is_that_of_a_test_image_of_monuseg(tmp_path: Path) -> None:
+    image = listed(READER, fake.write(tmp_path)).images[1]
+    assert image.group == group_of("TCGA-AO-A0J2-01A-01-BSA", "")[0]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from fakes import kumar as fake_kumar
 from fakes import monusac as fake
 from fakes import picture
 from leaks import images_by_record, meet
-from source_helpers import class_names, listed, read_all
+from source_helpers import class_names, listed, read_all, real
 
 from cerberus_bench.loaders.build import harmonise_source
+from cerberus_bench.loaders.images import decode_rgb
 from cerberus_bench.loaders.metadata import read_metadata
 from cerberus_bench.loaders.sources import kumar, monuseg
 from cerberus_bench.loaders.sources.monusac import READER
@@ -56,6 +57,11 @@ def test_slide_stands_in_for_a_missing_image(tmp_path: Path) -> None:
     assert found.notes["images read from .svs because there is no .tif"] == 1
     difference = found.record.image.astype(int) - picture(3, fake.SHAPE)
     assert abs(difference).mean() < 8  # JPEG
+
+
+def test_real_slide_is_read_without_a_slide_library() -> None:
+    data = real("wsi/CMU-1-Small-Region.svs").read_bytes()
+    assert decode_rgb(data, "slide").shape == (2967, 2220, 3)
 
 
 def test_image_without_any_pixels_is_told(tmp_path: Path) -> None:

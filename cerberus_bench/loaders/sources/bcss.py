@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerberus_bench.loaders.archive import SourceTree
-from cerberus_bench.loaders.companions import gather
 from cerberus_bench.loaders.label_files import area_shares
 from cerberus_bench.loaders.large_images import decode_large_codes, decode_large_rgb
+from cerberus_bench.loaders.listing import list_images, source_image
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
-from cerberus_bench.loaders.tcga import group_of
 from cerberus_bench.schema.dataset import (
     DatasetSpec,
     Evidence,
@@ -20,7 +19,6 @@ from cerberus_bench.schema.dataset import (
     Redistribution,
     SourceFile,
 )
-from cerberus_bench.schema.errors import DataError
 
 REGIONS = (
     "outside_roi",
@@ -101,15 +99,13 @@ class BcssReader:
             for name, match in tree.match(_FILE).items()
             if "_xmin-" not in match[2]  # tiles of PanopTILs
         }
-        if not keyed:
-            raise DataError(
-                f"{tree.root} holds no rgbs_colorNormalized/TCGA-*.png with masks/TCGA-*.png."
-                f" {self.spec.how_to_get}"
-            )
-        pairs = gather(tree, keyed, {"image": "image", "mask": "mask"})
-        return Listing(
-            images=tuple(_source_image(record, files) for record, files in pairs.files.items()),
-            incomplete=pairs.incomplete,
+        return list_images(
+            tree,
+            self.spec,
+            keyed,
+            {"image": "image", "mask": "mask"},
+            expected="rgbs_colorNormalized/TCGA-*.png with masks/TCGA-*.png",
+            describe=_source_image,
         )
 
     def read(self, tree: SourceTree, image: SourceImage) -> SourceRecord:
@@ -141,15 +137,12 @@ READER = BcssReader()
 
 
 def _source_image(record: str, files: Mapping[str, str]) -> SourceImage:
-    origin = f"bcss/{record}"
-    group, level = group_of(record, origin)
     is_normalised = "colornormalized" in files["image"].lower()
-    return SourceImage(
-        record=record,
-        group=group,
-        group_level=level,
-        origins=(origin,),
-        official_split="test" if record.split("-")[1].upper() in _TEST_INSTITUTES else "train",
-        files=files,
+    is_test = record.split("-")[1].upper() in _TEST_INSTITUTES
+    return source_image(
+        SPEC,
+        record,
+        files,
+        official_split="test" if is_test else "train",
         attributes={"stain": "normalised" if is_normalised else "as scanned"},
     )

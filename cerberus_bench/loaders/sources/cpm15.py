@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cerberus_bench.loaders.archive import SourceTree
-from cerberus_bench.loaders.companions import gather
 from cerberus_bench.loaders.images import decode_rgb
 from cerberus_bench.loaders.instances import from_label_map
+from cerberus_bench.loaders.listing import list_images, source_image
 from cerberus_bench.loaders.matlab import label_map, read_matlab
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
 from cerberus_bench.schema.dataset import (
@@ -89,15 +91,17 @@ class Cpm15Reader:
             name: (match[1].lower(), "image" if match[2] else "labels")
             for name, match in tree.match(_FILE).items()
         }
-        if not keyed:
-            raise DataError(
-                f"{tree.root} holds no imageNN.png with imageNN_mask.txt. {self.spec.how_to_get}"
-            )
-        pairs = gather(tree, keyed, {"image": ".png", "labels": "mask"})
-        return Listing(
-            images=tuple(_source_image(record, pairs.files) for record in pairs.files),
-            incomplete=pairs.incomplete,
+        listing = list_images(
+            tree,
+            self.spec,
+            keyed,
+            {"image": ".png", "labels": "mask"},
+            expected="imageNN.png with imageNN_mask.txt",
+            describe=partial(source_image, self.spec),
         )
+        files = {image.record: image.files for image in listing.images}
+        images = (replace(image, files=_with_exchanged(image, files)) for image in listing.images)
+        return replace(listing, images=tuple(images))
 
     def read(self, tree: SourceTree, image: SourceImage) -> SourceRecord:
         """Decode one image and its mask, or the mask that fits it."""
@@ -135,16 +139,12 @@ class Cpm15Reader:
 READER = Cpm15Reader()
 
 
-def _source_image(record: str, files: Mapping[str, Mapping[str, str]]) -> SourceImage:
-    origin = f"cpm15/{record}"
-    partner = files.get(_EXCHANGED.get(record, ""))
-    return SourceImage(
-        record=record,
-        group=origin,
-        group_level=SPEC.group_level,
-        origins=(origin,),
-        files={**files[record], **({"exchanged": partner["labels"]} if partner else {})},
-    )
+def _with_exchanged(
+    image: SourceImage, files: Mapping[str, Mapping[str, str]]
+) -> Mapping[str, str]:
+    """The files of an image, and the mask that may be exchanged with its own."""
+    partner = files.get(_EXCHANGED.get(image.record, ""))
+    return {**image.files, **({"exchanged": partner["labels"]} if partner else {})}
 
 
 def _labels(data: bytes, name: str) -> NDArray[np.int32]:

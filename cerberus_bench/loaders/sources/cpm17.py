@@ -7,14 +7,13 @@ from hashlib import sha256
 import numpy as np
 
 from cerberus_bench.loaders.archive import SourceTree
-from cerberus_bench.loaders.companions import gather
 from cerberus_bench.loaders.images import decode_rgb
 from cerberus_bench.loaders.instances import from_label_map
+from cerberus_bench.loaders.listing import list_images, source_image
 from cerberus_bench.loaders.matlab import label_map, read_matlab
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
 from cerberus_bench.loaders.sources.cpm15 import CITATION, HOW_TO_GET, LEAK, LICENCE
 from cerberus_bench.schema.dataset import DatasetSpec, Evidence, SourceFile
-from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import LabelMap
 from cerberus_bench.schema.record import Coverage
 
@@ -62,15 +61,13 @@ class Cpm17Reader:
             for name, match in tree.match(_FILE).items()
             if "cpm17" in name.lower() or match[3].lower().startswith("image_")
         }
-        if not keyed:
-            raise DataError(
-                f"{tree.root} holds no cpm17/train/Images/image_NN.png with train/Labels/"
-                f"image_NN.mat. {self.spec.how_to_get}"
-            )
-        pairs = gather(tree, keyed, {"image": ".png", "labels": ".mat"})
-        return Listing(
-            images=tuple(_source_image(record, files) for record, files in pairs.files.items()),
-            incomplete=pairs.incomplete,
+        return list_images(
+            tree,
+            self.spec,
+            keyed,
+            {"image": ".png", "labels": ".mat"},
+            expected="cpm17/train/Images/image_NN.png with train/Labels/image_NN.mat",
+            describe=_source_image,
         )
 
     def read(self, tree: SourceTree, image: SourceImage) -> SourceRecord:
@@ -94,13 +91,6 @@ READER = Cpm17Reader()
 
 
 def _source_image(record: str, files: Mapping[str, str]) -> SourceImage:
-    origin = f"cpm17/{record}"
-    return SourceImage(
-        record=record,
-        group=origin,
-        group_level=SPEC.group_level,
-        origins=(origin,),
-        official_split=record.partition("_")[0],
-        files=files,
-        attributes={"mpp_source": "spec"},
-    )
+    part = record.partition("_")[0]
+    known = {"official_split": part, "attributes": {"mpp_source": "spec"}}
+    return source_image(SPEC, record, files, **known)

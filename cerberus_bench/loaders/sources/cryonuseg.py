@@ -7,10 +7,10 @@ from hashlib import sha256
 import numpy as np
 
 from cerberus_bench.loaders.archive import SourceTree
-from cerberus_bench.loaders.companions import gather
 from cerberus_bench.loaders.images import decode_rgb
 from cerberus_bench.loaders.instances import from_label_map, present_ids
 from cerberus_bench.loaders.label_files import decode_codes
+from cerberus_bench.loaders.listing import list_images, source_image
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
 from cerberus_bench.schema.dataset import (
     DatasetSpec,
@@ -19,7 +19,6 @@ from cerberus_bench.schema.dataset import (
     Redistribution,
     SourceFile,
 )
-from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import LabelMap
 from cerberus_bench.schema.record import Coverage
 
@@ -80,15 +79,14 @@ class CryonusegReader:
             for name, match in tree.match(_FILE).items()
             if (kind := "image" if match[1] else _ROUNDS.get(match[2].lower()))
         }
-        if not any(kind == "labels" for _, kind in keyed.values()):
-            raise DataError(
-                f"{tree.root} holds no tissue images/*.tif with Annotator 1 (biologist)/label"
-                f" masks modify/*.tif. {self.spec.how_to_get}"
-            )
-        pairs = gather(tree, keyed, {"image": "tissue image", "labels": "label mask"})
-        return Listing(
-            images=tuple(_source_image(record, files) for record, files in pairs.files.items()),
-            incomplete=pairs.incomplete,
+        has_labels = any(kind == "labels" for _, kind in keyed.values())
+        return list_images(
+            tree,
+            self.spec,
+            keyed if has_labels else {},
+            {"image": "tissue image", "labels": "label mask"},
+            expected="tissue images/*.tif with Annotator 1 (biologist)/label masks modify/*.tif",
+            describe=_source_image,
         )
 
     def read(self, tree: SourceTree, image: SourceImage) -> SourceRecord:
@@ -121,15 +119,8 @@ READER = CryonusegReader()
 
 
 def _source_image(record: str, files: Mapping[str, str]) -> SourceImage:
-    origin = f"cryonuseg/{record}"
-    return SourceImage(
-        record=record,
-        group=origin,
-        group_level=SPEC.group_level,
-        origins=(origin,),
-        files=files,
-        attributes={"preparation": "frozen"},
-    )
+    known = {"group_level": SPEC.group_level, "attributes": {"preparation": "frozen"}}
+    return source_image(SPEC, record, files, **known)
 
 
 def _count(tree: SourceTree, file: str) -> int:

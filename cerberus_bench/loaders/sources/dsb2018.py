@@ -11,6 +11,7 @@ from cerberus_bench.loaders.archive import SourceTree, unique_by_key
 from cerberus_bench.loaders.images import decode_rgb
 from cerberus_bench.loaders.instances import from_label_map
 from cerberus_bench.loaders.label_files import decode_foreground
+from cerberus_bench.loaders.listing import nothing_found, source_image
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
 from cerberus_bench.schema.dataset import (
     DatasetSpec,
@@ -77,10 +78,7 @@ class Dsb2018Reader:
         """List images in colour that have masks. Decodes the images: nothing else tells."""
         images, masks = _files(tree)
         if not images:
-            raise DataError(
-                f"{tree.root} holds no <id>/images/<id>.png with <id>/masks/*.png."
-                f" {self.spec.how_to_get}"
-            )
+            raise nothing_found(tree, self.spec, "<id>/images/<id>.png with <id>/masks/*.png")
         coloured = {record: file for record, file in images.items() if _in_colour(tree, file)}
         return Listing(
             images=tuple(
@@ -151,12 +149,5 @@ def _in_colour(tree: SourceTree, file: str) -> bool:
 
 
 def _source_image(record: str, file: str, masks: Sequence[str]) -> SourceImage:
-    origin = f"dsb2018/{record}"
-    return SourceImage(
-        record=record,
-        group=origin,
-        group_level=SPEC.group_level,
-        origins=(origin,),
-        files={"image": file, **{f"mask {i:04}": name for i, name in enumerate(masks, 1)}},
-        attributes={"mpp_source": "unknown"},
-    )
+    files = {"image": file, **{f"mask {i:04}": name for i, name in enumerate(masks, 1)}}
+    return source_image(SPEC, record, files, attributes={"mpp_source": "unknown"})

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cerberus_bench.loaders.archive import SourceTree, unique_by_key
 from cerberus_bench.loaders.images import decode_rgb
 from cerberus_bench.loaders.label_files import tiff_mpp
+from cerberus_bench.loaders.listing import nothing_found, source_image
 from cerberus_bench.loaders.outlines import box_outline, covered
 from cerberus_bench.loaders.per_tree import PerTree
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
@@ -92,9 +93,7 @@ class MidogppReader:
         found = unique_by_key(tree, ((m[1], name) for name, m in tree.match(_IMAGE).items()))
         tables = list(tree.match(_TABLE))
         if not found or not tables:
-            raise DataError(
-                f"{tree.root} holds no NNN.tiff with MIDOG++.json. {self.spec.how_to_get}"
-            )
+            raise nothing_found(tree, self.spec, "NNN.tiff with MIDOG++.json")
         if len(tables) > 1:
             raise DataError(
                 f"{tree.root} holds {len(tables)} files MIDOG*.json; one is needed. Keep that of"
@@ -191,13 +190,6 @@ _annotations = PerTree(_read_annotations)
 
 
 def _source_image(record: str, files: Mapping[str, str]) -> SourceImage:
-    origin = f"midogpp/{record}"
     tumour, species = next(t[1:] for t in _TUMOURS if int(record) <= t[0])
-    return SourceImage(
-        record=record,
-        group=origin,
-        group_level=SPEC.group_level,
-        origins=(origin,),
-        files=files,
-        attributes={"tumour": tumour, "species": species},
-    )
+    known = {"tumour": tumour, "species": species}
+    return source_image(SPEC, record, files, group_level=SPEC.group_level, attributes=known)

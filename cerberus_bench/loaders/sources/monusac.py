@@ -8,10 +8,10 @@ from cerberus_bench.loaders.aperio import layers, microns_per_pixel
 from cerberus_bench.loaders.archive import SourceTree
 from cerberus_bench.loaders.companions import gather
 from cerberus_bench.loaders.images import decode_rgb
+from cerberus_bench.loaders.listing import nothing_found, source_image
 from cerberus_bench.loaders.markup import parse_xml
 from cerberus_bench.loaders.outlines import covered, paint
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
-from cerberus_bench.loaders.tcga import group_of
 from cerberus_bench.schema.dataset import (
     DatasetSpec,
     Evidence,
@@ -82,6 +82,7 @@ SPEC = DatasetSpec(
 AMBIGUOUS = "Ambiguous"
 _FILE = re.compile(r"(?:^|/)(TCGA-[^/]+)/(\1[^/]*)\.(tiff?|svs|xml)$", re.IGNORECASE)
 _TEST = re.compile(r"(?:^|/)[^/]*MoNuSAC[^/]*test", re.IGNORECASE)
+_EXPECTED = "MoNuSAC_images_and_annotations/TCGA-*/TCGA-*.tif with TCGA-*.xml"
 _KINDS = {"tif": "image", "tiff": "image", "svs": "slide", "xml": "labels"}
 _FROM_SLIDE = "images read from .svs because there is no .tif"
 
@@ -95,10 +96,7 @@ class MonusacReader:
         """List images, or slides in their place, that have an annotation."""
         keyed = {name: _key(tree, match) for name, match in tree.match(_FILE).items()}
         if not keyed:
-            raise DataError(
-                f"{tree.root} holds no MoNuSAC_images_and_annotations/TCGA-*/TCGA-*.tif with"
-                f" TCGA-*.xml. {self.spec.how_to_get}"
-            )
+            raise nothing_found(tree, self.spec, _EXPECTED)
         pairs = gather(tree, keyed, {"labels": ".xml"})
         readable = {r: files for r, files in pairs.files.items() if _pixels(files)}
         return Listing(
@@ -156,16 +154,7 @@ def _pixels(files: Mapping[str, str]) -> str:
 
 
 def _source_image(record: str, files: Mapping[str, str]) -> SourceImage:
-    origin = f"monusac/{record}"
-    group, level = group_of(record, origin)
-    return SourceImage(
-        record=record,
-        group=group,
-        group_level=level,
-        origins=(origin,),
-        official_split=record.partition("_")[0],
-        files=files,
-    )
+    return source_image(SPEC, record, files, official_split=record.partition("_")[0])
 
 
 def _class(label: str, name: str) -> int:

@@ -8,12 +8,11 @@ from pathlib import PurePosixPath
 
 from cerberus_bench.loaders.aperio import microns_per_pixel, outlines
 from cerberus_bench.loaders.archive import SourceTree
-from cerberus_bench.loaders.companions import gather
 from cerberus_bench.loaders.images import decode_rgb
+from cerberus_bench.loaders.listing import list_images, source_image
 from cerberus_bench.loaders.markup import parse_xml
 from cerberus_bench.loaders.outlines import paint
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
-from cerberus_bench.loaders.tcga import group_of
 from cerberus_bench.schema.dataset import (
     DatasetSpec,
     Evidence,
@@ -21,7 +20,6 @@ from cerberus_bench.schema.dataset import (
     Redistribution,
     SourceFile,
 )
-from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import LabelMap
 from cerberus_bench.schema.record import Coverage
 
@@ -77,15 +75,13 @@ class MonusegReader:
         """
         keyed = {name: _key(match) for name, match in tree.match(_FILE).items()}
         mine = {name: key for name, key in keyed.items() if self.part_of(key[0], name)}
-        if not mine:
-            raise DataError(
-                f"{tree.root} holds no TCGA-*.tif with TCGA-*.xml of {self.spec.name}."
-                f" {self.spec.how_to_get}"
-            )
-        pairs = gather(tree, mine, {"image": ".tif", "labels": ".xml"})
-        return Listing(
-            images=tuple(self._describe(record, files) for record, files in pairs.files.items()),
-            incomplete=pairs.incomplete,
+        return list_images(
+            tree,
+            self.spec,
+            mine,
+            {"image": ".tif", "labels": ".xml"},
+            expected=f"TCGA-*.tif with TCGA-*.xml of {self.spec.name}",
+            describe=self._describe,
         )
 
     def read(self, tree: SourceTree, image: SourceImage) -> SourceRecord:
@@ -110,15 +106,9 @@ class MonusegReader:
         return SourceRecord(record=record, n_objects={"nuclei": len(polygons)}, notes=notes)
 
     def _describe(self, record: str, files: Mapping[str, str]) -> SourceImage:
-        origin = f"monuseg/{record}"
-        group, level = group_of(record, origin)
-        return SourceImage(
-            record=record,
-            group=group,
-            group_level=level,
-            origins=(origin,),
-            official_split=self.part_of(record, files["image"]),
-            files=files,
+        part = self.part_of(record, files["image"])
+        return source_image(
+            self.spec, record, files, origins=(f"monuseg/{record}",), official_split=part
         )
 
 

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerberus_bench.loaders.archive import SourceTree
-from cerberus_bench.loaders.companions import gather
 from cerberus_bench.loaders.images import decode_rgb
+from cerberus_bench.loaders.listing import list_images, source_image
 from cerberus_bench.loaders.outlines import Outline, box_outline, covered, paint
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
-from cerberus_bench.loaders.tcga import group_of
 from cerberus_bench.loaders.text_files import parse_csv
 from cerberus_bench.schema.dataset import (
     DatasetSpec,
@@ -98,18 +97,14 @@ class NuclsReader:
             name: (match[4], "image" if match[1] else "nuclei" if match[2] else "mask")
             for name, match in tree.match(_FILE).items()
         }
-        if not keyed:
-            raise DataError(
-                f"{tree.root} holds no rgb/TCGA-*_id-*.png with csv/TCGA-*_id-*.csv."
-                f" {self.spec.how_to_get}"
-            )
-        fields = gather(tree, keyed, {"image": "image", "nuclei": ".csv"})
         folds = _folds(tree)
-        return Listing(
-            images=tuple(
-                _source_image(record, files, folds) for record, files in fields.files.items()
-            ),
-            incomplete=fields.incomplete,
+        return list_images(
+            tree,
+            self.spec,
+            keyed,
+            {"image": "image", "nuclei": ".csv"},
+            expected="rgb/TCGA-*_id-*.png with csv/TCGA-*_id-*.csv",
+            describe=lambda record, files: _source_image(record, files, folds),
         )
 
     def read(self, tree: SourceTree, image: SourceImage) -> SourceRecord:
@@ -156,17 +151,8 @@ def _folds(tree: SourceTree) -> dict[str, str]:
 
 
 def _source_image(record: str, files: Mapping[str, str], folds: Mapping[str, str]) -> SourceImage:
-    origin = f"nucls/{record}"
-    group, level = group_of(record, origin)
     fold = folds.get(record.partition("_id-")[0])
-    return SourceImage(
-        record=record,
-        group=group,
-        group_level=level,
-        origins=(origin,),
-        files=files,
-        attributes={"official_fold": fold} if fold else {},
-    )
+    return source_image(SPEC, record, files, attributes={"official_fold": fold} if fold else {})
 
 
 def _by_type(

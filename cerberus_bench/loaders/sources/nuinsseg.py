@@ -7,10 +7,10 @@ from hashlib import sha256
 import numpy as np
 
 from cerberus_bench.loaders.archive import SourceTree
-from cerberus_bench.loaders.companions import gather
 from cerberus_bench.loaders.images import decode_rgb
 from cerberus_bench.loaders.instances import from_label_map
 from cerberus_bench.loaders.label_files import decode_codes, decode_foreground
+from cerberus_bench.loaders.listing import list_images, source_image
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
 from cerberus_bench.schema.dataset import (
     DatasetSpec,
@@ -19,7 +19,6 @@ from cerberus_bench.schema.dataset import (
     Redistribution,
     SourceFile,
 )
-from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import LabelMap
 from cerberus_bench.schema.record import Coverage
 
@@ -84,15 +83,13 @@ class NuinssegReader:
     def find(self, tree: SourceTree) -> Listing:
         """List images that have labels."""
         keyed = {name: _key(match) for name, match in tree.match(_FILE).items()}
-        if not keyed:
-            raise DataError(
-                f"{tree.root} holds no human bladder/tissue images/*.png with label masks"
-                f" modify/*.tif. {self.spec.how_to_get}"
-            )
-        pairs = gather(tree, keyed, {"image": "tissue image", "labels": "label mask"})
-        return Listing(
-            images=tuple(_source_image(record, files) for record, files in pairs.files.items()),
-            incomplete=pairs.incomplete,
+        return list_images(
+            tree,
+            self.spec,
+            keyed,
+            {"image": "tissue image", "labels": "label mask"},
+            expected="human bladder/tissue images/*.png with label masks modify/*.tif",
+            describe=_source_image,
         )
 
     def read(self, tree: SourceTree, image: SourceImage) -> SourceRecord:
@@ -133,11 +130,11 @@ def _key(match: re.Match[str]) -> tuple[str, str]:
 
 def _source_image(record: str, files: Mapping[str, str]) -> SourceImage:
     tissue = record.partition("-")[0]
-    return SourceImage(
-        record=record,
+    return source_image(
+        SPEC,
+        record,
+        files,
         group=f"nuinsseg/{tissue}",
         group_level=SPEC.group_level,
-        origins=(f"nuinsseg/{record}",),
-        files=files,
         attributes={"tissue": tissue.replace("_", " ")},
     )

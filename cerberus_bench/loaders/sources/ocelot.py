@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerberus_bench.loaders.archive import SourceTree
-from cerberus_bench.loaders.companions import gather
 from cerberus_bench.loaders.images import decode_rgb
+from cerberus_bench.loaders.listing import list_images, source_image
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
 from cerberus_bench.loaders.tcga import group_of
 from cerberus_bench.loaders.text_files import parse_json
@@ -78,21 +78,15 @@ class OcelotReader:
     def find(self, tree: SourceTree) -> Listing:
         """List cell patches that have annotations."""
         matches = tree.match(_FILE)
-        if not matches:
-            raise DataError(
-                f"{tree.root} holds no images/train/cell/*.jpg with annotations/train/cell/*.csv."
-                f" {self.spec.how_to_get}"
-            )
-        keyed = {n: (m[3], "image" if m[1] else "cells") for n, m in matches.items()}
         parts = {m[3]: m[2] for m in matches.values()}
-        pairs = gather(tree, keyed, {"image": ".jpg", "cells": ".csv"})
-        metadata = _metadata(tree)
-        return Listing(
-            images=tuple(
-                _source_image(record, parts[record], files, metadata)
-                for record, files in pairs.files.items()
-            ),
-            incomplete=pairs.incomplete,
+        metadata = _metadata(tree) if matches else ("", {})
+        return list_images(
+            tree,
+            self.spec,
+            {n: (m[3], "image" if m[1] else "cells") for n, m in matches.items()},
+            {"image": ".jpg", "cells": ".csv"},
+            expected="images/train/cell/*.jpg with annotations/train/cell/*.csv",
+            describe=lambda record, files: _source_image(record, parts[record], files, metadata),
         )
 
     def read(self, tree: SourceTree, image: SourceImage) -> SourceRecord:
@@ -157,13 +151,13 @@ def _source_image(
             " source distributes."
         ) from None
     group, level = group_of(slide, f"ocelot/{slide}")
-    return SourceImage(
-        record=record,
+    return source_image(
+        SPEC,
+        record,
+        files,
         group=group,
         group_level=level if level == "patient" else "slide",
-        origins=(f"ocelot/{record}",),
         official_split=part,
-        files=files,
         attributes={"slide": slide, "organ": organ, "mpp": f"{mpp:.6g}"},
     )
 

@@ -13,6 +13,7 @@ from cerberus_bench.loaders.archive import SourceTree
 from cerberus_bench.loaders.companions import gather
 from cerberus_bench.loaders.fold_table import fold_table
 from cerberus_bench.loaders.instances import present_ids
+from cerberus_bench.loaders.listing import nothing_found
 from cerberus_bench.loaders.npy import map_npy
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
 from cerberus_bench.schema.dataset import (
@@ -99,10 +100,7 @@ class PannukeReader:
         """List the tiles of the folds that are complete."""
         keyed = {name: (f"fold_{m[1]}", m[2].lower()) for name, m in tree.match(_FILE).items()}
         if not keyed:
-            raise DataError(
-                f"{tree.root} holds no foldN/images.npy with types.npy and masks.npy."
-                f" {self.spec.how_to_get}"
-            )
+            raise nothing_found(tree, self.spec, "foldN/images.npy with types.npy and masks.npy")
         needed = {kind: f"{kind}.npy" for kind in ("images", "types", "masks")}
         folds = gather(tree, keyed, needed)
         return Listing(

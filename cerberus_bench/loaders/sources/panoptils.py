@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerberus_bench.loaders.archive import SourceTree
-from cerberus_bench.loaders.companions import gather
 from cerberus_bench.loaders.images import decode_rgb
 from cerberus_bench.loaders.instances import present_ids
+from cerberus_bench.loaders.listing import list_images, source_image
 from cerberus_bench.loaders.outlines import Outline, painting_notes
 from cerberus_bench.loaders.polygons import rasterise
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
-from cerberus_bench.loaders.tcga import group_of
 from cerberus_bench.loaders.text_files import parse_csv
 from cerberus_bench.schema.dataset import (
     DatasetSpec,
@@ -100,16 +99,13 @@ class PanoptilsReader:
     def find(self, tree: SourceTree) -> Listing:
         """List tiles that have outlines and a mask."""
         keyed = {name: _key(tree, match) for name, match in tree.match(_FILE).items()}
-        if not keyed:
-            raise DataError(
-                f"{tree.root} holds no rgbs/TCGA-*_xmin-*.png with csv/*.csv and masks/*.png."
-                f" {self.spec.how_to_get}"
-            )
-        needed = {"image": "image", "nuclei": ".csv", "mask": "mask"}
-        tiles = gather(tree, keyed, needed)
-        return Listing(
-            images=tuple(_source_image(record, files) for record, files in tiles.files.items()),
-            incomplete=tiles.incomplete,
+        return list_images(
+            tree,
+            self.spec,
+            keyed,
+            {"image": "image", "nuclei": ".csv", "mask": "mask"},
+            expected="rgbs/TCGA-*_xmin-*.png with csv/*.csv and masks/*.png",
+            describe=_source_image,
         )
 
     def read(self, tree: SourceTree, image: SourceImage) -> SourceRecord:
@@ -155,15 +151,12 @@ def _key(tree: SourceTree, match: re.Match[str]) -> tuple[str, str]:
 
 def _source_image(record: str, files: Mapping[str, str]) -> SourceImage:
     part, _, tile = record.partition("_")
-    origin = f"panoptils/{record}"
-    group, level = group_of(tile, origin)
-    return SourceImage(
-        record=record,
-        group=group,
-        group_level=level,
-        origins=(origin, f"bcss/{_REGION.sub('', tile)}"),
+    return source_image(
+        SPEC,
+        record,
+        files,
+        origins=(f"panoptils/{record}", f"bcss/{_REGION.sub('', tile)}"),
         official_split=part,
-        files=files,
         attributes={"nuclei_by": "people" if part == "manual" else "model"},
     )
 

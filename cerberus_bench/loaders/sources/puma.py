@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from cerberus_bench.loaders.archive import SourceTree
-from cerberus_bench.loaders.companions import gather
 from cerberus_bench.loaders.images import decode_rgb
 from cerberus_bench.loaders.label_files import tiff_mpp
+from cerberus_bench.loaders.listing import list_images, source_image
 from cerberus_bench.loaders.outlines import Outline, one_outline, paint
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
 from cerberus_bench.loaders.text_files import parse_json
@@ -109,15 +109,13 @@ class PumaReader:
             name: (match[1].lower(), "image" if match[3] else "nuclei")
             for name, match in tree.match(_FILE).items()
         }
-        if not keyed:
-            raise DataError(
-                f"{tree.root} holds no training_set_*_roi_NNN.tif with *_nuclei.geojson."
-                f" {self.spec.how_to_get}"
-            )
-        pairs = gather(tree, keyed, {"image": ".tif", "nuclei": "_nuclei.geojson"})
-        return Listing(
-            images=tuple(_source_image(record, files) for record, files in pairs.files.items()),
-            incomplete=pairs.incomplete,
+        return list_images(
+            tree,
+            self.spec,
+            keyed,
+            {"image": ".tif", "nuclei": "_nuclei.geojson"},
+            expected="training_set_*_roi_NNN.tif with *_nuclei.geojson",
+            describe=_source_image,
         )
 
     def read(self, tree: SourceTree, image: SourceImage) -> SourceRecord:
@@ -150,15 +148,8 @@ READER = PumaReader()
 
 
 def _source_image(record: str, files: Mapping[str, str]) -> SourceImage:
-    origin = f"puma/{record}"
-    return SourceImage(
-        record=record,
-        group=origin,
-        group_level=SPEC.group_level,
-        origins=(origin,),
-        files=files,
-        attributes={"lesion": "metastatic" if "metastatic" in record else "primary"},
-    )
+    lesion = "metastatic" if "metastatic" in record else "primary"
+    return source_image(SPEC, record, files, attributes={"lesion": lesion})
 
 
 def _features(document: Any, name: str) -> list[dict[str, Any]]:

@@ -8,9 +8,9 @@ from hashlib import sha256
 import numpy as np
 
 from cerberus_bench.loaders.archive import SourceTree
-from cerberus_bench.loaders.companions import gather
 from cerberus_bench.loaders.images import decode_rgb
 from cerberus_bench.loaders.label_files import decode_foreground
+from cerberus_bench.loaders.listing import list_images, source_image
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
 from cerberus_bench.loaders.text_files import parse_csv
 from cerberus_bench.schema.dataset import (
@@ -87,21 +87,17 @@ class SegpathReader:
     def find(self, tree: SourceTree) -> Listing:
         """List patches that have a mask."""
         matches = tree.match(_FILE)
-        if not matches:
-            raise DataError(
-                f"{tree.root} holds no {next(iter(ANTIBODIES))}_*_HE.png with *_mask.png."
-                f" {self.spec.how_to_get}"
-            )
-        keyed = {n: (m[1], "image" if m[3] == "HE" else "mask") for n, m in matches.items()}
         slides = {m[1]: m[2] for m in matches.values()}
-        pairs = gather(tree, keyed, {"image": "_HE.png", "mask": "_mask.png"})
         parts = _parts(tree)
-        return Listing(
-            images=tuple(
-                _source_image(record, slides[record], files, parts.get(record))
-                for record, files in pairs.files.items()
+        return list_images(
+            tree,
+            self.spec,
+            {n: (m[1], "image" if m[3] == "HE" else "mask") for n, m in matches.items()},
+            {"image": "_HE.png", "mask": "_mask.png"},
+            expected=f"{next(iter(ANTIBODIES))}_*_HE.png with *_mask.png",
+            describe=lambda record, files: _source_image(
+                record, slides[record], files, parts.get(record)
             ),
-            incomplete=pairs.incomplete,
         )
 
     def read(self, tree: SourceTree, image: SourceImage) -> SourceRecord:
@@ -159,11 +155,11 @@ def _source_image(
     record: str, slide: str, files: Mapping[str, str], part: str | None
 ) -> SourceImage:
     antibody, cell = record.split("_")[:2]
-    return SourceImage(
-        record=record,
+    return source_image(
+        SPEC,
+        record,
+        files,
         group=f"segpath/{antibody}-{slide}",
         group_level=SPEC.group_level,
-        origins=(f"segpath/{record}",),
-        files=files,
         attributes={"antibody": antibody, "cell": cell, **({"part": part} if part else {})},
     )

@@ -7,10 +7,10 @@ from hashlib import sha256
 import numpy as np
 
 from cerberus_bench.loaders.archive import SourceTree
-from cerberus_bench.loaders.companions import gather
 from cerberus_bench.loaders.images import decode_rgb
 from cerberus_bench.loaders.instances import from_label_map
 from cerberus_bench.loaders.label_files import decode_foreground, label_parts
+from cerberus_bench.loaders.listing import list_images, source_image
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
 from cerberus_bench.schema.dataset import (
     DatasetSpec,
@@ -19,7 +19,6 @@ from cerberus_bench.schema.dataset import (
     Redistribution,
     SourceFile,
 )
-from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import LabelMap
 from cerberus_bench.schema.record import Coverage
 
@@ -75,15 +74,13 @@ class TnbcReader:
             name: (match[3], "image" if match[1].lower() == "slide" else "labels")
             for name, match in tree.match(_FILE).items()
         }
-        if not keyed:
-            raise DataError(
-                f"{tree.root} holds no Slide_NN/NN_k.png with GT_NN/NN_k.png."
-                f" {self.spec.how_to_get}"
-            )
-        pairs = gather(tree, keyed, {"image": "image", "labels": "mask"})
-        return Listing(
-            images=tuple(_source_image(record, files) for record, files in pairs.files.items()),
-            incomplete=pairs.incomplete,
+        return list_images(
+            tree,
+            self.spec,
+            keyed,
+            {"image": "image", "labels": "mask"},
+            expected="Slide_NN/NN_k.png with GT_NN/NN_k.png",
+            describe=_source_image,
         )
 
     def read(self, tree: SourceTree, image: SourceImage) -> SourceRecord:
@@ -109,11 +106,11 @@ READER = TnbcReader()
 
 def _source_image(record: str, files: Mapping[str, str]) -> SourceImage:
     patient = record.partition("_")[0]
-    return SourceImage(
-        record=record,
+    return source_image(
+        SPEC,
+        record,
+        files,
         group=f"tnbc/patient-{patient}",
         group_level=SPEC.group_level,
-        origins=(f"tnbc/{record}",),
         official_split="brain" if int(patient) >= _FIRST_BRAIN else "breast",
-        files=files,
     )

@@ -9,6 +9,7 @@ from cerberus_bench.loaders.class_folders import tissue_index
 from cerberus_bench.loaders.companions import gather
 from cerberus_bench.loaders.images import decode_rgb
 from cerberus_bench.loaders.label_files import area_shares, decode_codes
+from cerberus_bench.loaders.listing import nothing_found, source_image
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
 from cerberus_bench.schema.dataset import (
     DatasetSpec,
@@ -17,7 +18,6 @@ from cerberus_bench.schema.dataset import (
     Redistribution,
     SourceFile,
 )
-from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import IGNORE, LabelMap
 from cerberus_bench.schema.record import Coverage
 
@@ -87,9 +87,8 @@ class Wsss4luadReader:
         patches = tree.match(_PATCH)
         mapped = tree.match(_MAPPED)
         if not patches and not mapped:
-            raise DataError(
-                f"{tree.root} holds no 1.training/*-[1, 0, 0].png and no 2.validation/img/*.png."
-                f" {self.spec.how_to_get}"
+            raise nothing_found(
+                tree, self.spec, "1.training/*-[1, 0, 0].png and no 2.validation/img/*.png"
             )
         found = gather(tree, {n: (m[1], "image") for n, m in patches.items()}, {"image": "image"})
         named = {files["image"]: record for record, files in found.files.items()}
@@ -145,24 +144,16 @@ READER = Wsss4luadReader()
 def _patch(record: str, file: str, match: re.Match[str]) -> SourceImage:
     marks = match.group(3, 4, 5)
     tissues = [tissue for tissue, mark in zip(TISSUES, marks, strict=True) if mark == "1"]
-    return SourceImage(
-        record=record,
+    return source_image(
+        SPEC,
+        record,
+        {"image": file},
         group=f"wsss4luad/{match[2]}",
-        group_level="slide",
-        origins=(f"wsss4luad/{record}",),
+        group_level=SPEC.group_level,
         official_split="train",
-        files={"image": file},
         attributes={"tissues": "+".join(tissues)},
     )
 
 
 def _other(record: str, files: Mapping[str, str]) -> SourceImage:
-    origin = f"wsss4luad/{record}"
-    return SourceImage(
-        record=record,
-        group=origin,
-        group_level="image",
-        origins=(origin,),
-        official_split=record.partition("_")[0],
-        files=files,
-    )
+    return source_image(SPEC, record, files, official_split=record.partition("_")[0])
