@@ -74,7 +74,7 @@ def recipe_card(
 def _card(spec: DatasetSpec, metadata: TableMetadata, usage: str) -> Any:
     from huggingface_hub import DatasetCard
 
-    card = DatasetCard(write_card(spec, metadata, usage))
+    card: Any = DatasetCard(write_card(spec, metadata, usage))
     card.data.source_datasets = ["original" if spec.synthetic else f"extended|other-{spec.name}"]
     return card
 

@@ -231,7 +231,7 @@ def _differences(table: Table, expected: Mapping[str, RecipeRecord]) -> Iterator
         if there is None:
             yield f"{here.sample_id} is not in the recipe"
         elif here != there:
-            yield f"{here.sample_id}: {_what_differs(here, there)}"
+            yield f"{here.sample_id} {_what_differs(here, there)}"
 
 
 def _what_differs(here: RecipeRecord, there: RecipeRecord) -> str:
@@ -244,9 +244,9 @@ def _what_differs(here: RecipeRecord, there: RecipeRecord) -> str:
         and getattr(here, name) != getattr(there, name)
     ]
     if not (other or facts):
-        return "its arrays are equal, but its source file is another"
+        return "has equal arrays, but its source file is another"
     if here.source_sha256 != there.source_sha256:
         cause = "its source file is not the one that the recipe was made from"
     else:
         cause = "its source file is the same, so a library differs"
-    return f"{', '.join(other + facts)} differ; {cause}"
+    return f"differs in {', '.join(other + facts)}; {cause}"
