@@ -68,6 +68,10 @@ def show_downloads(done: Sequence["Download"]) -> None:
     for one in done:
         say = show.out.print
         say(f"[bold]{escape(one.name)}[/]: {one.state} ({escape(one.licence)})", soft_wrap=True)
+        if one.place:
+            say(f"  on the Hub: {one.place}", soft_wrap=True, markup=False)
+        elif one.state != "embedded":
+            say("  not published on the Hub; from its source:", soft_wrap=True, markup=False)
         for file in one.files:
             how = "downloaded" if file.is_new else "already there"
             checked = "as expected" if file.is_verified else "the spec knows none to compare"
@@ -77,4 +81,6 @@ def show_downloads(done: Sequence["Download"]) -> None:
             files = ", ".join(one.lacking) or "the files"
             say(f"  not public: {files}", soft_wrap=True, markup=False)
             say(f"  {one.how_to_get} Put it into {one.folder}, then:", soft_wrap=True, markup=False)
+        if one.state == "recipe":
+            say(f"  {one.how_to_get} Then:", soft_wrap=True, markup=False)
         say(f"  {one.next_command}", soft_wrap=True, markup=False)

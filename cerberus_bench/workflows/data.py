@@ -107,9 +107,13 @@ def find_data(name: str, revision: str | None = None) -> str:
     place = _place(name, revision)
     if place is None:
         return local_data(name)
+    from cerberus_bench.hub.client import NotOnHubError
     from cerberus_bench.workflows.pull import pull_rows
 
-    return str(pull_rows(place))
+    try:
+        return str(pull_rows(place))
+    except NotOnHubError as error:
+        raise NotOnHubError(f"{name} is no folder here, and {error}") from None
 
 
 def local_data(name: str) -> str:
@@ -124,9 +128,11 @@ def _place(name: str, revision: str | None) -> "HubPlace | None":
     is_local = (Path(local_data(name)) / "dataset.json").is_file()
     if is_local and revision is None:
         return None
-    from cerberus_bench.workflows.pull import hub_place
+    from cerberus_bench.workflows.pull import hub_place, require_licence
 
     place = hub_place(name, revision)
-    if place is None and revision is not None:
+    if place:
+        require_licence(name)
+    elif revision is not None:
         raise DataError(f"{name} is no dataset on the Hub, so it has no revision {revision!r}")
     return place

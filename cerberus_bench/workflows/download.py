@@ -1,13 +1,15 @@
-"""`download`: the source files of datasets, or how to obtain them."""
+"""`download`: datasets from the Hub, else their source files, or how to obtain them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cerberus_bench.hub import HubPlace
+    from cerberus_bench.hub.pull import PulledDataset
     from cerberus_bench.loaders.fetch import FetchedFile
     from cerberus_bench.schema.dataset import DatasetSpec
 
@@ -24,6 +26,10 @@ class State(StrEnum):
     """Some or all files have to be obtained by the user."""
     EMBEDDED = "embedded"
     """There is nothing to download: it is generated."""
+    PULLED = "pulled"
+    """Its harmonised rows came from the Hub."""
+    RECIPE = "recipe"
+    """Its recipe came from the Hub; the source has to be obtained by the user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +46,19 @@ class Download:
     """Files without a public address that are not in `folder`."""
     how_to_get: str
     """How to obtain what is lacking."""
+    place: str | None = None
+    """ORG/NAME@commit of the rows or the recipe; None for a dataset that is not on the Hub."""
 
     @property
     def next_command(self) -> str:
         """What to run next."""
         if self.state is State.EMBEDDED:
             return f"cerberus-bench eval MODEL --data {self.name}"
-        return f"cerberus-bench harmonize {self.name} --source {quote(str(self.folder))}"
+        if self.state is State.PULLED:
+            return f"cerberus-bench eval MODEL --data {quote(str(self.folder))}"
+        source = "PATH" if self.state is State.RECIPE else quote(str(self.folder))
+        proof = f" --recipe {self.place}" if self.place else ""
+        return f"cerberus-bench harmonize {self.name} --source {source}{proof}"
 
 
 def download(
@@ -57,11 +69,14 @@ def download(
     agree: Callable[[str], bool] | None = None,
     progress: Progress | None = None,
 ) -> list[Download]:
-    """Fetch the source files of datasets whose licence is accepted; resumes what broke off.
+    """Pull datasets from the Hub; fetch the source files of those that are not published there.
+
+    What was broken off is resumed.
 
     Args:
-        names: datasets of the registry.
-        to: the files of a dataset go to `to`/<name>; None = below the cache folder.
+        names: datasets of the registry, `NAME[@revision]`, or places on the Hub,
+            `[hf:]ORG/NAME[@revision]`.
+        to: the files of a dataset go to `to`/<name>; None = a cache folder.
         accept_licence: accept the licences of all datasets named, and remember it.
         agree: asked with the terms of a licence that is not accepted yet; None = nobody to ask.
         progress: how far it is.
@@ -74,14 +89,20 @@ def download(
         LicenceNotAcceptedError: a licence is not accepted; nothing is downloaded then.
         DataError: a name is unknown, or a file in place is another one.
         DownloadError: no mirror gave a file.
+        HubError: the Hub cannot be reached.
     """
     from cerberus_bench.loaders.registry import get
+    from cerberus_bench.workflows.pull import hub_place, named_spec
 
-    specs = [get(name).spec for name in names]
-    for spec in specs:
-        if any(file.urls for file in spec.files):
+    wanted = [(hub_place(name), named_spec(name)) for name in names]
+    for name, (place, spec) in zip(names, wanted, strict=True):
+        spec = spec or (None if place else get(name).spec)  # raises where the name is unknown
+        if spec and (place or any(file.urls for file in spec.files)):
             _settle_licence(spec, accept_licence, agree)
-    return [_download(spec, to, progress) for spec in specs]
+    return [
+        _pull(place, spec, to, progress) if place else _download(get(name).spec, to, progress)
+        for name, (place, spec) in zip(names, wanted, strict=True)
+    ]
 
 
 def _settle_licence(
@@ -94,6 +115,54 @@ def _settle_licence(
     if accept_licence or (agree and agree(licences.terms(spec))):
         licences.accept(spec)
     licences.require(spec)
+
+
+def _pull(
+    place: "HubPlace", spec: "DatasetSpec | None", to: Path | None, progress: Progress | None
+) -> Download:
+    """Rows, or a recipe and with it the source files of a dataset that was asked for by name."""
+    from cerberus_bench.hub.dataset_release import Form
+    from cerberus_bench.hub.recipe import read_recipe
+    from cerberus_bench.workflows.pull import pull
+
+    pulled = pull(place)
+    if pulled.form is Form.PIXELS:
+        return _rows(pulled, to)
+    recipe = read_recipe(pulled.folder, str(pulled.place)).recipe
+    if spec and spec.files:
+        done = _download(spec, to, progress)
+        state = State.RECIPE if done.state is State.GATED else done.state
+        return replace(done, state=state, place=str(pulled.place))
+    return Download(
+        name=recipe.name,
+        state=State.RECIPE,
+        licence=recipe.licence,
+        folder=pulled.folder,
+        files=(),
+        lacking=(),
+        how_to_get=recipe.how_to_get,
+        place=str(pulled.place),
+    )
+
+
+def _rows(pulled: "PulledDataset", to: Path | None) -> Download:
+    from cerberus_bench.loaders.metadata import read_metadata
+    from cerberus_bench.workflows.pull import copy_rows
+
+    metadata = read_metadata(pulled.folder)
+    folder = to / metadata.name if to else pulled.folder
+    if to:
+        copy_rows(pulled.folder, folder)
+    return Download(
+        name=metadata.name,
+        state=State.PULLED,
+        licence=metadata.licence,
+        folder=folder,
+        files=(),
+        lacking=(),
+        how_to_get="",
+        place=str(pulled.place),
+    )
 
 
 def _download(spec: "DatasetSpec", to: Path | None, progress: Progress | None) -> Download:

@@ -53,6 +53,27 @@ def known_spec(name: str) -> "DatasetSpec | None":
     return registry.get(name).spec if name in registry.names() else None
 
 
+def named_spec(name: str) -> "DatasetSpec | None":
+    """The spec of `NAME[@revision]`; None for a place on the Hub."""
+    return None if looks_like_place(name) else known_spec(name.partition("@")[0])
+
+
+def require_licence(name: str) -> None:
+    """Refuse to pull a dataset by its name before its licence was accepted.
+
+    Raises:
+        DataError: it was not accepted yet.
+    """
+    from cerberus_bench.loaders import licences
+
+    spec = named_spec(name)
+    if spec and not licences.is_accepted(spec):
+        raise DataError(
+            f"{spec.name} is on the Hub and was not pulled yet. `cerberus-bench download {name}`"
+            " shows its licence; once it is accepted, this works by itself."
+        )
+
+
 def _one_revision(name: str, own: str | None, given: str | None) -> str | None:
     if own and given and own != given:
         raise DataError(f"{name} and revision={given!r} ask for two revisions; give one")
