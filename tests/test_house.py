@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "eval": {"schema"},
     "model_zoo": {"schema"},
     "leaderboard": {"schema", "eval", "pictures"},
-    "hub": {"schema", "loaders", "leaderboard"},
+    "hub": {"schema", "pictures", "loaders", "leaderboard"},
     "workflows": {"schema", "pictures", "provenance", "leaderboard", "hub", *WINGS},
     "cli": {"schema", "workflows"},
     "__init__": {"workflows"},

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cerberus_bench import __version__
-from cerberus_bench.cli import data, models, scores
+from cerberus_bench.cli import data, hub, models, scores
 
 app = typer.Typer(
     name="cerberus-bench",
@@ -41,3 +41,6 @@ app.command()(scores.score)
 app.command()(models.predict)
 app.command()(models.convert)
 app.command()(scores.leaderboard)
+app.command()(hub.push)
+app.command()(hub.push_model)
+app.command()(hub.submit)

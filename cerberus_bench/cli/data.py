@@ -62,7 +62,12 @@ def _flat(value: Any) -> Any:
 
 
 def download(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Datasets of `list`.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME[@REVISION]...", help="Datasets of `list`, or ORG/NAME on the Hub."
+        ),
+    ],
     to: Annotated[
         Path | None,
         typer.Option(help="The files go to DIR/NAME. Default: the cache folder.", metavar="DIR"),
@@ -72,7 +77,7 @@ def download(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch source files, once their licence is accepted, or say how to obtain them."""
+    """Pull datasets from the Hub; fetch the source files of others, or say how to obtain them."""
     from cerberus_bench.cli import downloads, show
     from cerberus_bench.workflows.download import State
     from cerberus_bench.workflows.download import download as run
@@ -96,6 +101,14 @@ def harmonize(
     allow_partial: Annotated[
         bool, typer.Option("--allow-partial", help="Go on where parts of the source are missing.")
     ] = False,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="Published recipe, ORG/NAME[@REVISION] or a folder, that every record must equal;"
+            " `none` for none. Default: the one downloaded last.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring a source dataset to one resolution, one ontology and leakage-safe folds."""
@@ -110,6 +123,7 @@ def harmonize(
             out,
             mpp=_mpp(mpp),
             allow_partial=allow_partial,
+            recipe=recipe,
             progress=progress,
         )
     if as_json:

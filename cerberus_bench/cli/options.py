@@ -12,8 +12,8 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="NAME|DIR",
-        help="Dataset name or harmonised folder; repeat it, or separate by commas."
-        " Default: the embedded phantom.",
+        help="Dataset name, harmonised folder, or ORG/NAME[@REVISION] on the Hub; repeat it, or"
+        " separate by commas. Default: the embedded phantom.",
     ),
 ]
 
@@ -24,6 +24,12 @@ Split = Annotated[
 Fold = Annotated[int, typer.Option(min=1, max=3, help="Which of the three folds is the test fold.")]
 
 Results = Annotated[Path, typer.Option("--out", help="Folder for result records.")]
+
+Repo = Annotated[str, typer.Option("--repo", metavar="ORG/NAME", help="Repository on the Hub.")]
+
+Tag = Annotated[str | None, typer.Option(help="Immutable name of this state.")]
+
+Private = Annotated[bool, typer.Option("--private", help="Make a new repository private.")]
 
 Trust = Annotated[
     bool,

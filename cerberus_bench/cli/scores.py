@@ -20,7 +20,10 @@ Classes = Annotated[bool, typer.Option("--classes", help="Print a row for every 
 def evaluate(
     model: Annotated[
         str,
-        typer.Argument(help="Zoo name, model file, random:NAME, or module:factory with --trust."),
+        typer.Argument(
+            help="Zoo name, model file, hf:ORG/NAME[@REVISION], random:NAME, or module:factory with"
+            " --trust."
+        ),
     ],
     data: Data = None,
     split: Split = "test",
@@ -91,7 +94,9 @@ def _show(done: Sequence["Evaluation"], classes: bool, as_json: bool) -> None:
 
 
 def leaderboard(
-    results: Annotated[Path, typer.Argument(help="Folder of result records.")] = Path("results"),
+    results: Annotated[
+        Path, typer.Argument(help="Folder of result records, or hf:ORG/NAME[@REVISION].")
+    ] = Path("results"),
     html: Annotated[
         Path | None,
         typer.Option("--html", metavar="FILE", help="Write a page that needs no network."),

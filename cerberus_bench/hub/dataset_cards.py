@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cerberus_bench.hub.publish import Target
 from cerberus_bench.hub.recipe import RECORDS_NAME
 from cerberus_bench.loaders.card import write_card
 from cerberus_bench.loaders.columns import features
@@ -18,11 +19,8 @@ def pixel_card(
     spec: DatasetSpec,
     folder: Path,
     metadata: TableMetadata,
-    repo: str,
-    *,
-    tag: str,
+    target: Target,
     sums: Mapping[str, str],
-    gated: bool,
 ) -> str:
     """README.md of a repository that holds the harmonised rows.
 
@@ -30,11 +28,10 @@ def pixel_card(
         spec: of the dataset.
         folder: the harmonised folder, for its sizes.
         metadata: of the folder.
-        repo: ORG/NAME.
-        tag: the immutable name of this state.
+        target: where it goes; where readers have to ask, the card says what they agree to.
         sums: path -> sha256 of the data files.
-        gated: whether readers have to ask, so that the card says what they agree to.
     """
+    repo, tag = target.repo, target.tag
     first = next(iter(metadata.splits))
     usage = (
         "```python\nimport cerberus_bench as cb\n\n"
@@ -45,7 +42,7 @@ def pixel_card(
     )
     card = _card(spec, metadata, usage)
     card.data.dataset_info = _dataset_info(folder, metadata)
-    if gated:
+    if target.gated:
         card.data.extra_gated_prompt = _terms(spec)
         card.data.extra_gated_fields = {"I accept the licence": "checkbox"}
     card.text += _files_section(sums)
@@ -53,10 +50,10 @@ def pixel_card(
 
 
 def recipe_card(
-    spec: DatasetSpec, metadata: TableMetadata, repo: str, *, tag: str, sums: Mapping[str, str]
+    spec: DatasetSpec, metadata: TableMetadata, target: Target, sums: Mapping[str, str]
 ) -> str:
     """README.md of a repository that holds a recipe and no pixels."""
-    place = f"{repo}@{tag}"
+    place = f"{target.repo}@{target.tag}"
     usage = (
         f"**This repository holds no image.** {_reason(spec)} What is here is the recipe: ids,"
         " groups, splits, the class map, and hashes of the harmonised arrays of every record. With"

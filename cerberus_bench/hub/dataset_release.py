@@ -7,7 +7,7 @@ from pathlib import Path
 from cerberus_bench.hub.checksums import FILE_NAME as SUMS_NAME
 from cerberus_bench.hub.checksums import format_sums
 from cerberus_bench.hub.dataset_cards import PICTURE_NAME, pixel_card, recipe_card
-from cerberus_bench.hub.publish import Gate, LocalFile, Release
+from cerberus_bench.hub.publish import LocalFile, Release, Target
 from cerberus_bench.hub.recipe import (
     RECIPE_NAME,
     RECORDS_NAME,
@@ -103,14 +103,10 @@ def _check_is_current(folder: Path, metadata: TableMetadata, spec: DatasetSpec) 
 def pixel_release(
     folder: Path,
     spec: DatasetSpec,
-    repo: str,
-    *,
-    tag: str,
+    target: Target,
     picture: bytes,
-    private: bool = False,
-    gated: Gate | None = None,
 ) -> Release:
-    """The rows of a folder, their card with a picture, and their hashes.
+    """The rows of a folder, their card with a picture (JPEG), and their hashes.
 
     Raises:
         LicenceError: the licence does not let pixels be passed on.
@@ -122,9 +118,9 @@ def pixel_release(
     }
     files[FILE_NAME] = LocalFile(folder / FILE_NAME)
     sums = {path: file.sha256 for path, file in files.items()}
-    card = pixel_card(spec, folder, metadata, repo, tag=tag, sums=sums, gated=gated is not None)
+    card = pixel_card(spec, folder, metadata, target, sums)
     return Release(
-        repo=repo,
+        target=target,
         kind="dataset",
         files=files
         | {
@@ -135,22 +131,15 @@ def pixel_release(
         message=f"{spec.name} {spec.version}",
         owned=(f"{DATA_FOLDER}/",),
         foreign=(RECIPE_NAME,),
-        tag=tag,
         loose=(CARD_NAME, PICTURE_NAME),
-        private=private,
-        gated=gated,
     )
 
 
 def recipe_release(
     folder: Path,
     spec: DatasetSpec,
+    target: Target,
     records: list[RecipeRecord],
-    repo: str,
-    *,
-    tag: str,
-    private: bool = False,
-    gated: Gate | None = None,
 ) -> Release:
     """Ids, splits, class map and hashes of a folder; no pixel and no annotation."""
     metadata = read_metadata(folder)
@@ -161,9 +150,9 @@ def recipe_release(
         RECORDS_NAME: LocalFile(lines.encode()),
     }
     sums = {path: file.sha256 for path, file in files.items()}
-    card = recipe_card(spec, metadata, repo, tag=tag, sums=sums)
+    card = recipe_card(spec, metadata, target, sums)
     return Release(
-        repo=repo,
+        target=target,
         kind="dataset",
         files=files
         | {
@@ -172,8 +161,5 @@ def recipe_release(
         },
         message=f"recipe of {spec.name} {spec.version}",
         foreign=(FILE_NAME,),
-        tag=tag,
         loose=(CARD_NAME,),
-        private=private,
-        gated=gated,
     )

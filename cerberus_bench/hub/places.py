@@ -9,6 +9,9 @@ from cerberus_bench.schema.errors import DataError
 PREFIX = "hf:"
 """`hf:ORG/NAME` is always the Hub, whatever lies on this disk."""
 
+DATA_REPO, DATA_REVISION = "data_repo", "data_revision"
+"""Provenance of a result on a dataset that was taken from the Hub."""
+
 _NAME = r"[A-Za-z0-9](?:[\w.-]{0,94}[\w-])?"
 _PLACE = re.compile(rf"({_NAME}/{_NAME})(?:@([\w./-]{{1,200}}))?")
 _CACHED = re.compile(r"(?:dataset|model)s--(.+?)--(.+)")

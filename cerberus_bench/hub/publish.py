@@ -57,11 +57,24 @@ class LocalFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a release goes, and who may see it."""
+
+    repo: str
+    """ORG/NAME; made if it does not exist."""
+    tag: str | None = None
+    """Immutable name of this state."""
+    private: bool = False
+    """Whether a new repository is private."""
+    gated: Gate | None = None
+    """Whether readers have to ask for access; None leaves it as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """What a repository is to hold."""
 
-    repo: str
-    """ORG/NAME."""
+    target: Target
     kind: Kind
     files: Mapping[str, LocalFile]
     """Path in the repository -> file."""
@@ -70,13 +83,13 @@ class Release:
     """Folders (`data/`) in which no other file stays."""
     foreign: Collection[str] = ()
     """Files of a repository that is for something else."""
-    tag: str | None = None
-    """Immutable name of this state."""
     loose: Collection[str] = ("README.md",)
     """Files that may change under a tag that exists: they say nothing that is measured."""
-    private: bool = False
-    gated: Gate | None = None
-    """Whether readers have to ask for access; None leaves it as it is."""
+
+    @property
+    def repo(self) -> str:
+        """ORG/NAME."""
+        return self.target.repo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,28 +116,28 @@ def publish(release: Release) -> Published:
         HubAccessError: the user may not write there.
         HubError: the Hub failed, or holds other bytes afterwards.
     """
-    api = client()
-    with hub_errors(HubPlace(release.repo), release.kind):
+    api, target = client(), release.target
+    with hub_errors(HubPlace(target.repo), release.kind):
         api.create_repo(
-            release.repo,
+            target.repo,
             repo_type=release.kind,
-            private=True if release.private else None,
+            private=True if target.private else None,
             exist_ok=True,
         )
         _check_purpose(release, _tree(api, release, MAIN))
         tags = _tags(api, release)
-        if release.tag in tags:
-            _check_tag(api, release, tags[release.tag])
+        if target.tag in tags:
+            _check_tag(api, release, tags[target.tag])
         commit, changed = _commit(api, release)
         _verify(api, release, commit)
-        if release.tag and release.tag not in tags:
-            api.create_tag(release.repo, tag=release.tag, revision=commit, repo_type=release.kind)
-        if release.gated:
-            api.update_repo_settings(release.repo, gated=release.gated, repo_type=release.kind)
+        if target.tag and target.tag not in tags:
+            api.create_tag(target.repo, tag=target.tag, revision=commit, repo_type=release.kind)
+        if target.gated:
+            api.update_repo_settings(target.repo, gated=target.gated, repo_type=release.kind)
     return Published(
-        repo=release.repo,
+        repo=target.repo,
         commit=commit,
-        tag=release.tag,
+        tag=target.tag,
         url=_url(api, release, commit),
         changed=changed,
     )
@@ -139,8 +152,9 @@ def _check_tag(api: "HfApi", release: Release, commit: str) -> None:
     changed = set(_changes(release, _tree(api, release, commit))) - set(release.loose)
     if changed:
         raise DataError(
-            f"{release.tag} of {release.repo} holds other files ({', '.join(sorted(changed))}),"
-            " and a tag never moves. Give the dataset a new version, or another --tag."
+            f"{release.target.tag} of {release.repo} holds other files"
+            f" ({', '.join(sorted(changed))}), and a tag never moves. Give the dataset a new"
+            " version, or another --tag."
         )
 
 

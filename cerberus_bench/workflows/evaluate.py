@@ -13,6 +13,7 @@ from cerberus_bench.schema.result import DataInfo, ModelInfo, ResultRecord
 from cerberus_bench.workflows.data import open_data
 from cerberus_bench.workflows.models import Predictor, find_model
 from cerberus_bench.workflows.progress import Progress, tracked
+from cerberus_bench.workflows.pull import hub_facts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,7 +171,7 @@ def keep_result(
         data=_data_info(source),
         report=scorer.report(),
         contamination=source.contamination(model.trained_on),
-        provenance=provenance(),
+        provenance=provenance(**hub_facts(source.folder)),
         created_utc=now_utc(),
     )
     if out is None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cerberus_bench.hub import PREFIX, parse_place
 from cerberus_bench.leaderboard import (
     Board,
     leaderboard,
@@ -14,6 +15,7 @@ from cerberus_bench.leaderboard import (
     to_terminal,
 )
 from cerberus_bench.pictures import write_page
+from cerberus_bench.schema.errors import DataError
 
 RENDERERS: Mapping[str, Callable[[Board], Any]] = {
     "terminal": to_terminal,
@@ -24,13 +26,34 @@ RENDERERS: Mapping[str, Callable[[Board], Any]] = {
 """Form -> renderer; `terminal` gives something that `rich` prints, the others text."""
 
 
+def find_results(results: Path) -> Path:
+    """A folder of results as it is, or the results of `hf:ORG/NAME[@revision]`, pulled.
+
+    Raises:
+        DataError: there is no such repository, or it holds no results.
+        HubError: the Hub cannot be reached, and the results were not pulled before.
+    """
+    if not str(results).startswith(PREFIX):
+        return results
+    from cerberus_bench.hub.pull import snapshot
+    from cerberus_bench.workflows.submit import RESULTS_FOLDER
+
+    place = parse_place(str(results))
+    folder = snapshot(place, "dataset", (f"{RESULTS_FOLDER}/*",)) / RESULTS_FOLDER
+    if not folder.is_dir():
+        raise DataError(
+            f"{place} has no folder {RESULTS_FOLDER}/, so it is no repository of results"
+        )
+    return folder
+
+
 def render_board(results: Path, form: str) -> Any:
-    """Read a folder of results and render the comparison.
+    """Read results (a folder, or `hf:ORG/NAME`) and render the comparison.
 
     Raises:
         DataError: a file is no valid result, or results contradict each other.
     """
-    return RENDERERS[form](leaderboard(results))
+    return RENDERERS[form](leaderboard(find_results(results)))
 
 
 def write_board_page(results: Path, out: Path) -> Path:
@@ -39,4 +62,4 @@ def write_board_page(results: Path, out: Path) -> Path:
     Raises:
         DataError: as `render_board`.
     """
-    return write_page(to_html(leaderboard(results)), out)
+    return write_page(to_html(leaderboard(find_results(results))), out)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cerberus_bench.hub import PREFIX, parse_place
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import LabelSpace
 from cerberus_bench.schema.prediction import PredictedInstances, Prediction
@@ -45,17 +46,22 @@ def find_model(name: str, *, trust: bool = False) -> Predictor:
     """A predictor from a name.
 
     Args:
-        name: a zoo name, a model file, `random:<zoo name>` (random weights, the floor of every
-            comparison), or `module:factory`.
+        name: a zoo name, a model file, `hf:ORG/NAME[@revision]` on the Hub, `random:<zoo name>`
+            (random weights, the floor of every comparison), or `module:factory`.
         trust: allow `module:factory`, which runs its code.
 
     Raises:
         DataError: there is no such model, the file is refused, or code is not trusted.
+        HubError: the Hub cannot be reached, and the model was not pulled before.
     """
     from cerberus_bench.model_zoo import load_model, untrained
 
     if name.startswith(RANDOM):
         return NetworkPredictor(untrained(name.removeprefix(RANDOM)))
+    if name.startswith(PREFIX):
+        from cerberus_bench.hub.model_release import pull_model
+
+        return NetworkPredictor(load_model(pull_model(parse_place(name))))
     if ":" in name and not Path(name).exists():
         return _from_factory(name, trust)
     return NetworkPredictor(load_model(name))

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cerberus_bench.hub import HubPlace, looks_like_place, parse_place
+from cerberus_bench.hub import HubPlace, looks_like_place, parse_place, place_of
 from cerberus_bench.schema.errors import DataError
 
 if TYPE_CHECKING:
@@ -115,6 +115,14 @@ def pull_rows(place: HubPlace) -> Path:
         f" not let them be passed on. {recipe.how_to_get} Then run `cerberus-bench harmonize"
         f" {recipe.name} --source PATH --recipe {pulled.place}` and use data/{recipe.name}."
     )
+
+
+def hub_facts(folder: Path) -> dict[str, str]:
+    """Repository and commit of a folder that was pulled, for the provenance of a result."""
+    from cerberus_bench.hub.places import DATA_REPO, DATA_REVISION
+
+    place = place_of(folder)
+    return {DATA_REPO: place.repo, DATA_REVISION: str(place.revision)} if place else {}
 
 
 def copy_rows(folder: Path, out: Path) -> None:

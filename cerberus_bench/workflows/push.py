@@ -11,7 +11,7 @@ from cerberus_bench.workflows.progress import Progress
 
 if TYPE_CHECKING:
     from cerberus_bench.hub.dataset_release import Form
-    from cerberus_bench.hub.publish import Gate, Published, Release
+    from cerberus_bench.hub.publish import Gate, Published
     from cerberus_bench.schema.dataset import DatasetSpec
 
 N_PICTURED = 8
@@ -43,7 +43,7 @@ def push(
     data: str,
     repo: str,
     *,
-    form: "Form | None" = None,
+    form: str | None = None,
     tag: str | None = None,
     private: bool = False,
     gated: "Gate | None" = None,
@@ -66,43 +66,34 @@ def push(
             repository is for something else.
         HubError: the Hub failed; what was transferred is not sent again.
     """
-    from cerberus_bench.hub.dataset_release import checked_records, form_of
-    from cerberus_bench.hub.publish import publish
+    from cerberus_bench.hub.dataset_release import (
+        Form,
+        checked_records,
+        form_of,
+        pixel_release,
+        recipe_release,
+    )
+    from cerberus_bench.hub.publish import Target, publish
     from cerberus_bench.loaders.metadata import read_metadata
     from cerberus_bench.loaders.registry import get
 
     folder = _folder(data, progress)
     metadata = read_metadata(folder)
     spec = get(metadata.name).spec
-    form = form_of(spec, form)
+    chosen = form_of(spec, Form(form) if form else None)
     _check_repo(repo, spec)
     records = checked_records(folder, spec, progress)
-    release = _release(folder, spec, form, records, repo, tag or f"v{spec.version}", private, gated)
+    target = Target(repo=repo, tag=tag or f"v{spec.version}", private=private, gated=gated)
+    if chosen is Form.RECIPE:
+        release = recipe_release(folder, spec, target, records)
+    else:
+        release = pixel_release(folder, spec, target, _picture(folder))
     return Pushed(
         dataset=spec.name,
-        form=form,
+        form=chosen,
         n_records=len(records),
         published=publish(release),
         missing=metadata.missing,
-    )
-
-
-def _release(
-    folder: Path,
-    spec: "DatasetSpec",
-    form: "Form",
-    records: list[Any],
-    repo: str,
-    tag: str,
-    private: bool,
-    gated: "Gate | None",
-) -> "Release":
-    from cerberus_bench.hub.dataset_release import Form, pixel_release, recipe_release
-
-    if form is Form.RECIPE:
-        return recipe_release(folder, spec, records, repo, tag=tag, private=private, gated=gated)
-    return pixel_release(
-        folder, spec, repo, tag=tag, picture=_picture(folder), private=private, gated=gated
     )
 
 

@@ -1,0 +1,77 @@
+"""`submit`: results offered to a repository of results, as a pull request."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cerberus_bench.schema.errors import DataError
+
+if TYPE_CHECKING:
+    from cerberus_bench.hub.propose import Proposal
+    from cerberus_bench.hub.publish import LocalFile
+    from cerberus_bench.schema.result import ResultRecord
+
+RESULTS_FOLDER = "results"
+"""Where result records lie in a repository of results."""
+
+
+def submit(results: Path, repo: str) -> "Proposal":
+    """Open a pull request with a result, its counts beside it, at the path that it must have.
+
+    Args:
+        results: a result file, or a folder of them.
+        repo: ORG/NAME, a dataset repository that holds results.
+
+    Raises:
+        DataError: a file is no valid result, or breaks an invariant of its scores; or there is no
+            such repository.
+        HubError: the Hub failed.
+    """
+    from cerberus_bench.hub.places import parse_place
+    from cerberus_bench.hub.propose import propose
+
+    place = parse_place(repo)
+    if place.revision:
+        raise DataError(f"{repo}: results are offered to the main branch; leave out the revision")
+    found = _read(results)
+    files: dict[str, LocalFile] = {}
+    for path, record in found.items():
+        files |= _files(path, record)
+    first = next(iter(found.values()))
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    title = f"Result of {first.model.name} on {first.data.name}, {first.data.split}{more}"
+    lines = "\n".join(_line(record) for record in found.values())
+    return propose(place.repo, "dataset", files, title, lines)
+
+
+def _read(results: Path) -> dict[Path, "ResultRecord"]:
+    """Path -> result, each checked."""
+    from cerberus_bench.eval.invariants import check_report
+    from cerberus_bench.leaderboard.store import read_results
+    from cerberus_bench.schema.result import read_result
+
+    if results.is_dir():
+        return {stored.path: stored.record for stored in read_results(results)}
+    record = read_result(results)
+    check_report(record.report, str(results))
+    return {results: record}
+
+
+def _files(path: Path, record: "ResultRecord") -> dict[str, "LocalFile"]:
+    from cerberus_bench.hub.publish import LocalFile
+    from cerberus_bench.leaderboard.counts import counts_path
+
+    place = RESULTS_FOLDER / record.relative_path()
+    files = {place.as_posix(): LocalFile(path)}
+    counts = counts_path(path)
+    if counts.is_file():
+        files[counts_path(place).as_posix()] = LocalFile(counts)
+    return files
+
+
+def _line(record: "ResultRecord") -> str:
+    data, model = record.data, record.model
+    return (
+        f"- {model.name} ({model.file_sha256 or 'no model file'}) on {data.name} {data.version},"
+        f" split {data.split}, fold {data.fold}, fingerprint {data.fingerprint[:12]}:"
+        f" {record.contamination.status}"
+    )
