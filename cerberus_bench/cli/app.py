@@ -34,6 +34,7 @@ def _root(
 app.command("list")(data.list_)
 app.command()(data.download)
 app.command()(data.harmonize)
+app.command()(data.audit)
 app.command()(data.export)
 app.command()(models.train)
 app.command("eval")(scores.evaluate)

@@ -1,4 +1,4 @@
-"""Verbs about data: list, download, harmonize, export."""
+"""Verbs about data: list, download, harmonize, audit, export."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -139,6 +139,30 @@ def _mpp(text: str) -> float | None:
         return float(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is neither a number nor `native`") from None
+
+
+def audit(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME|DIR]...", help="Datasets; all below data/ if none."),
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Page with pictures to write.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look for duplicates, leakage over splits, and odd objects."""
+    from cerberus_bench.cli import audits, show
+    from cerberus_bench.workflows.audit import audit as run
+
+    with show.progress() as progress:
+        report = run(names or (), html=html, progress=progress)
+    if as_json:
+        show.print_json(audits.report_json(report))
+    else:
+        audits.show_report(report)
+        if html:
+            show.out.print(f"-> {html}", soft_wrap=True)
+    if report.failures:
+        raise typer.Exit(1)
 
 
 def export(
