@@ -32,7 +32,7 @@ def show_summary(done: "HarmoniseSummary") -> None:
     if done.n_lost:
         say(f"  [yellow]lost[/]: {done.n_lost} instances vanished in resampling")
     for what, n in done.notes.items():
-        say(f"  {what}: {n:,}")
+        say(f"  {what}: {n:,}", soft_wrap=True)
     for line in done.audit:
         say(f"  look at: {line}", soft_wrap=True, markup=False)
     say(f"-> {done.out}  (fingerprint {done.fingerprint[:12]})", soft_wrap=True)

@@ -37,7 +37,8 @@ def push(
         return
     say = show.out.print
     published = done.published
-    say(f"[bold]{done.dataset}[/]: {done.form} of {done.n_records} records -> {published.url}")
+    what = f"[bold]{done.dataset}[/]: {done.form} of {done.n_records} records"
+    say(f"{what} -> {published.url}", soft_wrap=True)
     for part, n in done.missing.items():
         say(f"  [yellow]not complete[/]: {n} {part} images of the source are missing")
     say(f"  {', '.join(published.changed) or 'nothing changed, no commit'}", soft_wrap=True)

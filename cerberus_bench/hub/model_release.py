@@ -80,7 +80,7 @@ def model_release(
         message=f"{card.name}, {len(results)} results",
         owned=(f"{FOLDER}/",),
         foreign=tuple(f"{STEM}{suffix}" for suffix in SUFFIXES if suffix != file.suffix),
-        loose=tuple(text),
+        loose=(CARD_NAME, f"{FOLDER}/"),
     )
 
 

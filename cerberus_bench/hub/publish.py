@@ -84,7 +84,7 @@ class Release:
     foreign: Collection[str] = ()
     """Files of a repository that is for something else."""
     loose: Collection[str] = ("README.md",)
-    """Files that may change under a tag that exists: they say nothing that is measured."""
+    """Files and folders that may change under a tag that exists: they only tell of the others."""
 
     @property
     def repo(self) -> str:
@@ -149,12 +149,14 @@ def _tags(api: "HfApi", release: Release) -> dict[str, str]:
 
 
 def _check_tag(api: "HfApi", release: Release, commit: str) -> None:
-    changed = set(_changes(release, _tree(api, release, commit))) - set(release.loose)
+    loose = tuple(release.loose)
+    changes = _changes(release, _tree(api, release, commit))
+    changed = [path for path in changes if not path.startswith(loose)]
     if changed:
         raise DataError(
             f"{release.target.tag} of {release.repo} holds other files"
-            f" ({', '.join(sorted(changed))}), and a tag never moves. Give the dataset a new"
-            " version, or another --tag."
+            f" ({', '.join(changed)}), and a tag never moves. Raise the version, or give"
+            " another --tag."
         )
 
 
