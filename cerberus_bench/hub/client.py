@@ -9,9 +9,11 @@ from cerberus_bench.schema.errors import CerberusBenchError, DataError
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
 
 Kind = Literal["dataset", "model"]
 
+AGAIN = "Run this again; what was transferred already is not transferred again."
 LOGIN = "set HF_TOKEN or run `hf auth login`"
 STALE_PARENT = 412
 
@@ -74,33 +76,29 @@ def hub_errors(place: HubPlace, kind: Kind) -> Iterator[None]:
     except errors.HfHubHTTPError as error:
         raise _answered(where, error) from None
     except httpx2.TransportError as error:
-        raise HubError(
-            f"{where} cannot be reached ({type(error).__name__}). Run this again; what was"
-            " transferred already is not transferred again."
-        ) from None
-    except RuntimeError as error:  # how the client wraps a failed upload
-        cause = error.__cause__
-        if isinstance(cause, errors.HfHubHTTPError):
-            raise _answered(where, cause) from None
+        raise _unreachable(where, error) from None
+    except RuntimeError as error:  # how the client wraps what stopped an upload
+        if isinstance(error.__cause__, errors.HfHubHTTPError):
+            raise _answered(where, error.__cause__) from None
+        if isinstance(error.__cause__, httpx2.TransportError):
+            raise _unreachable(where, error.__cause__) from None
         raise
 
 
-def _answered(where: str, error: Exception) -> CerberusBenchError:
-    """What the Hub said with a status of 4xx or 5xx."""
-    from huggingface_hub.errors import HfHubHTTPError
+def _unreachable(where: str, error: Exception) -> HubError:
+    return HubError(f"{where} cannot be reached ({type(error).__name__}). {AGAIN}")
 
-    assert isinstance(error, HfHubHTTPError)
+
+def _answered(where: str, error: "HfHubHTTPError") -> CerberusBenchError:
+    """What the Hub said with a status of 4xx or 5xx."""
     status = error.response.status_code
-    said = error.server_message or _first_line(error)
+    said = " ".join((error.server_message or _first_line(error)).split())
     if status in (401, 403):
         return HubAccessError(
             f"{where} answered {status} ({said}): {LOGIN} with a token that may do this, and check"
             " that you may write to the namespace"
         )
-    return HubError(
-        f"{where} answered {status} ({said}). Run this again; what was transferred already is not"
-        " transferred again."
-    )
+    return HubError(f"{where} answered {status} ({said}). {AGAIN}")
 
 
 def _page(place: HubPlace, kind: Kind) -> str:
