@@ -145,7 +145,7 @@ def test_path_says_what_was_evaluated() -> None:
     assert result.relative_path() == Path(
         "model", "ab" * 6, "phantom@" + "cd" * 4, "official-testB-fold2.json"
     )
-    assert make_result(model={"file_sha256": None}).relative_path().parts[1] == "predictions"
+    assert make_result(model={"file_sha256": None}).relative_path().parts[1] == "no-file"
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "..", "/root", "a\\b", "x" * 5000, "\x00"])

@@ -1,0 +1,1 @@
+"""What measures speed against peers and plain baselines: `make bench`. The tests never time."""
