@@ -66,6 +66,26 @@ def test_download_to_a_folder_of_ones_own(
     run("push", "monuseg", "--repo", "org/monuseg")
 
 
+def test_a_name_that_points_elsewhere_is_refused(
+    hub: LoopbackHub, home: Path, monuseg_folder: Path
+) -> None:
+    from hashlib import sha256
+
+    run("push", monuseg_folder, "--repo", "org/monuseg")
+    repo = hub.repo("org/monuseg")
+    files = repo.at("main").files
+    facts = json.loads(files["dataset.json"].content) | {"name": "../outside"}
+    changed = json.dumps(facts).encode()
+    sums = files["SHA256SUMS"].content.decode().splitlines()
+    kept = [line for line in sums if not line.endswith("dataset.json")]
+    repo.put("dataset.json", changed)
+    line = f"{sha256(changed).hexdigest()}  dataset.json"
+    repo.put("SHA256SUMS", "\n".join([*kept, line]).encode())
+    told = refused("download", "org/monuseg", "--to", "data")
+    assert "calls itself '../outside', which is no name" in str(told)
+    assert not Path("outside").exists()
+
+
 def test_recipe_from_push_to_proof(
     hub: LoopbackHub, home: Path, glas_folder: Path, glas_source: Path
 ) -> None:

@@ -207,3 +207,22 @@ def test_names_without_a_folder(hub: LoopbackHub, home: Path) -> None:
         push("glas", "org/glas")
     with pytest.raises(DataError, match="nowhere/glas is not a harmonised dataset"):
         push("nowhere/glas", "org/glas")
+
+
+def test_the_phantom_is_made_whole(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cerberus_bench.loaders import build
+    from cerberus_bench.workflows.push import _folder
+
+    made: list[Path] = []
+
+    def make(reader: object, source: object, out: Path, **how: object) -> None:
+        out.mkdir(parents=True)
+        (out / "dataset.json").touch()
+        made.append(out)
+
+    monkeypatch.setattr(build, "harmonise_source", make)
+    first = _folder("phantom", None)
+    assert first.name == "all"
+    assert home in first.parents
+    assert _folder("phantom", None) == first
+    assert made == [first]

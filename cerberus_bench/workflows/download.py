@@ -7,6 +7,8 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from cerberus_bench.schema.errors import DataError
+
 if TYPE_CHECKING:
     from cerberus_bench.hub import HubPlace
     from cerberus_bench.hub.pull import PulledDataset
@@ -146,10 +148,17 @@ def _pull(
 
 
 def _rows(pulled: "PulledDataset", to: Path | None) -> Download:
+    """Rows on this disk: in the cache, or copied to a folder of their own.
+
+    Raises:
+        DataError: the dataset has a name that points elsewhere, or something else is there.
+    """
     from cerberus_bench.loaders.metadata import read_metadata
     from cerberus_bench.workflows.pull import copy_rows
 
     metadata = read_metadata(pulled.folder)
+    if Path(metadata.name).name != metadata.name:
+        raise DataError(f"{pulled.place} calls itself {metadata.name!r}, which is no name")
     folder = to / metadata.name if to else pulled.folder
     if to:
         copy_rows(pulled.folder, folder)
