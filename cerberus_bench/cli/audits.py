@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from cerberus_bench.cli import show
 
 if TYPE_CHECKING:
-    from cerberus_bench.loaders.audit_report import AuditReport, DuplicateSet, TaskAudit
+    from cerberus_bench.workflows.audit import AuditReport, DuplicateSet, TaskAudit
 
 MAX_LINES = 10
 """Duplicates, groups and faults that are listed each; the rest is counted."""

@@ -10,9 +10,11 @@ from cerberus_bench.workflows.data import find_data
 from cerberus_bench.workflows.progress import Progress
 
 if TYPE_CHECKING:
-    from cerberus_bench.loaders.audit_report import AuditReport
+    from cerberus_bench.loaders.audit_report import AuditReport, DuplicateSet, TaskAudit
     from cerberus_bench.loaders.table import Table
     from cerberus_bench.schema.dataset import KnownFault
+
+__all__ = ["AuditReport", "DuplicateSet", "TaskAudit", "audit"]
 
 
 def audit(
