@@ -165,7 +165,8 @@ def _objects(
 
 def _thickness(image: NDArray[np.uint8]) -> int:
     """Of lines that are still seen when the image is shown at `SIDE`."""
-    return max(1, round(2 * max(image.shape[:2]) / SIDE))
+    longest: int = max(image.shape[:2])
+    return max(1, round(2 * longest / SIDE))
 
 
 def _window(where: NDArray[np.bool_]) -> tuple[slice, slice]:
