@@ -160,7 +160,7 @@ def _name_in(content: bytes) -> str:
 
 
 def _picture(folder: Path) -> bytes:
-    """Previews of records of the first split, evenly chosen, as one JPEG."""
+    """Previews of records from all over the first split, as one JPEG."""
     import pyarrow.parquet as pq
 
     from cerberus_bench.loaders.images import decode_rgb, encode_jpeg
@@ -170,7 +170,8 @@ def _picture(folder: Path) -> bytes:
 
     first = next(iter(read_metadata(folder).splits))
     column = pq.read_table(split_path(folder, first), columns=["preview"])["preview"]
-    step = max(1, len(column) // N_PICTURED)
-    chosen = column.take(list(range(0, len(column), step))[:N_PICTURED]).to_pylist()
+    # by the golden ratio: even steps would meet the same class again and again
+    places = {int(i * 0.618034 % 1 * len(column)) for i in range(N_PICTURED)}
+    chosen = column.take(sorted(places)).to_pylist()
     images = [decode_rgb(one["bytes"], f"{folder}: preview") for one in chosen]
     return encode_jpeg(contact_sheet(images, columns=4))
