@@ -22,8 +22,11 @@ from cerberus_bench.leaderboard import (
     to_markdown,
     to_terminal,
 )
+from cerberus_bench.leaderboard.columns import Column
 from cerberus_bench.leaderboard.compare import Cell
 from cerberus_bench.leaderboard.counts import counts_path, read_counts, write_counts
+from cerberus_bench.leaderboard.paired import Pair
+from cerberus_bench.leaderboard.render import difference_text
 from cerberus_bench.leaderboard.store import read_results
 from cerberus_bench.pictures import wording
 from cerberus_bench.schema.errors import DataError
@@ -426,3 +429,12 @@ def test_terminal_table_fits_its_width(three: Path) -> None:
     shown = terminal_text(leaderboard(three), 60)
     assert "even" in shown
     assert "rank" in shown
+
+
+def test_differences_are_printed_against_the_first_model() -> None:
+    column = Column("nuclei", "pq", None, "exact", "pooled", None, None)
+    pair = Pair(column, "a", "b", -0.25, -0.5, 0.125, 0.25, 12)
+    assert pair.swapped() == Pair(column, "b", "a", 0.25, -0.125, 0.5, 0.25, 12)
+    assert pair.swapped().swapped() == pair
+    line = difference_text(pair.swapped())
+    assert line == "PQ, b minus a: +0.250 (-0.125 to +0.500), p = 0.250"

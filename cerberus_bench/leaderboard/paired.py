@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cerberus_bench.eval.estimates import estimate, ranking_estimate
@@ -35,6 +35,14 @@ class Pair:
     p: float | None
     """Two-sided; None, with the interval, where there is one group only."""
     n_groups: int
+
+    def swapped(self) -> "Pair":
+        """The same difference the other way round: second minus first."""
+        low = None if self.high is None else -self.high
+        high = None if self.low is None else -self.low
+        return replace(
+            self, first=self.second, second=self.first, value=-self.value, low=low, high=high
+        )
 
     def outcome(self, label: str) -> int:
         """1 where the model is better than the other, -1 where worse, 0 where neither is sure."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cerberus_bench.leaderboard.columns import Column
 from cerberus_bench.leaderboard.compare import Board, Cell, Entry, Standing, Table
+from cerberus_bench.leaderboard.paired import Pair
 from cerberus_bench.leaderboard.seeds import Spread, seed_spreads
 from cerberus_bench.pictures.wording import (
     AVERAGING_NAMES,
@@ -108,6 +109,7 @@ def to_terminal(board: Board) -> "Group":
     parts: list[RenderableType] = []
     for table in board.tables:
         parts.append(_rich_table(table))
+        parts.extend(Text(line) for line in difference_lines(table))
         parts.extend(Text(note, style="dim") for note in table_notes(table))
         parts.append(Text(""))
     if board.standings:
@@ -247,6 +249,31 @@ def table_notes(table: Table) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
+def difference_lines(table: Table) -> list[str]:
+    """Every other model against the first of the table, in each column: one line a difference."""
+    lead = table.entries[0].label
+    return [
+        difference_text(pair if pair.first == lead else pair.swapped())
+        for pair in table.pairs
+        if lead in (pair.first, pair.second)
+    ]
+
+
+def difference_text(pair: Pair) -> str:
+    """First model minus second with its interval and p value in one line."""
+    digits = 1 if pair.column.unit else 3
+    interval = (
+        f" ({pair.low:+.{digits}f} to {pair.high:+.{digits}f})"
+        if pair.low is not None and pair.high is not None
+        else ""
+    )
+    p = "" if pair.p is None else f", p {'< .001' if pair.p < 0.001 else f'= {pair.p:.3f}'}"
+    return printable(
+        f"{column_names(pair.column)[0]}, {pair.first} minus {pair.second}:"
+        f" {pair.value:+.{digits}f}{interval}{p}"
+    )
+
+
 def spread_text(spread: Spread) -> str:
     """A spread over seeds in one line."""
     mean = value_text(spread.highest.model_copy(update={"value": spread.mean}))
@@ -275,8 +302,10 @@ def _markdown_table(table: Table) -> str:
         [_markdown(_name(entry)), entry.result.record.model.kind, *map(_markdown_cell, entry.cells)]
         for entry in table.entries
     ]
+    differences = [f"- {_markdown(line)}" for line in difference_lines(table)]
     notes = [_markdown(note) for note in table_notes(table)]
-    return "\n\n".join([f"### {_markdown(_title(table))}", _pipes(head, rows), *notes])
+    blocks = [f"### {_markdown(_title(table))}", _pipes(head, rows), "\n".join(differences), *notes]
+    return "\n\n".join(block for block in blocks if block)
 
 
 def _markdown_cell(cell: Cell | None) -> str:
