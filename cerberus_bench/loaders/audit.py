@@ -197,7 +197,7 @@ class _Seen:
             DatasetAudit(
                 name=name,
                 version=parts[0].version,
-                n_records=Counter(m.split for m in self.members if m.dataset == name),
+                n_records=dict(Counter(m.split for m in self.members if m.dataset == name)),
                 n_flat=flat[name],
                 notes=_added(part.metadata.notes for part in parts),
                 n_missing=sum(_added(part.metadata.missing for part in parts).values()),
