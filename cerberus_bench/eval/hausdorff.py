@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cerberus_bench.eval import kernel
 from cerberus_bench.eval.counts import Counts, ratio
 from cerberus_bench.eval.glas import GlasConvention, counted_predictions, glas_empty, partners
-from cerberus_bench.eval.overlap import Bool, Int64, Overlap, overlap
+from cerberus_bench.eval.overlap import Bool, Float64, Int64, Overlap, overlap
+from cerberus_bench.eval.tabulate import native
 
 if TYPE_CHECKING:
     from scipy.spatial import KDTree
+
+NEAREST, NOT_COUNTED = -1, -2
+"""What the kernel takes in the place of a partner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +99,10 @@ def hausdorff_counts(
     counted = counted_predictions(table)
     if not (table.n_truth and counted.any()):
         return HausdorffCounts(n_one_empty=int(table.n_truth > 0 or bool(counted.any())))
-    sides = (
-        _Side(truth, table.truth_ids, ignore),
-        _Side(prediction, table.prediction_ids, ignore),
-    )
-    distances = _Distances(sides)
-    truth_distance = distances.of_truth(table, np.flatnonzero(counted))
-    prediction_distance = distances.of_predictions(table, np.flatnonzero(counted))
+    if ignore is not None:
+        truth, prediction = np.where(ignore, 0, truth), np.where(ignore, 0, prediction)
+    measure = distances_compiled if kernel.USED else distances_numpy
+    truth_distance, prediction_distance = measure(truth, prediction, table, counted)
     areas = table.prediction_areas[counted]
     return HausdorffCounts(
         float((table.truth_areas * truth_distance).sum()),
@@ -110,15 +112,51 @@ def hausdorff_counts(
     )
 
 
+def distances_compiled(
+    truth: NDArray[np.integer], prediction: NDArray[np.integer], table: Overlap, counted: Bool
+) -> tuple[Float64, Float64]:
+    """Distance in px of each truth object and each counted prediction to its partner, compiled.
+
+    Args:
+        truth: (H, W) label map without ignored pixels.
+        prediction: (H, W) label map.
+        table: their table, with an object on both sides that counts.
+        counted: (n_prediction,) predictions that count.
+    """
+    truth_partner = np.full(table.n_truth, NEAREST, np.int64)
+    rows = partners(table, "truth")
+    truth_partner[table.pair_truth[rows]] = table.pair_prediction[rows]
+    prediction_partner = np.where(counted, NEAREST, NOT_COUNTED)
+    rows = partners(table, "prediction")
+    prediction_partner[table.pair_prediction[rows]] = table.pair_truth[rows]
+    squared = kernel.compiled.hausdorff(
+        native(truth),
+        native(prediction),
+        np.ascontiguousarray(table.truth_ids),
+        truth_partner,
+        np.ascontiguousarray(table.prediction_ids),
+        prediction_partner,
+    )
+    of_truth, of_prediction = (np.sqrt(np.frombuffer(values, np.int64)) for values in squared)
+    return of_truth, of_prediction[counted]
+
+
+def distances_numpy(
+    truth: NDArray[np.integer], prediction: NDArray[np.integer], table: Overlap, counted: Bool
+) -> tuple[Float64, Float64]:
+    """The same by k-d trees."""
+    distances = _Distances((_Side(truth, table.truth_ids), _Side(prediction, table.prediction_ids)))
+    rows = np.flatnonzero(counted)
+    return distances.of_truth(table, rows), distances.of_predictions(table, rows)
+
+
 class _Side:
     """The objects of one map, cut out by their bounding boxes when asked for."""
 
-    def __init__(self, labels: NDArray[np.integer], ids: Int64, ignore: Bool | None) -> None:
+    def __init__(self, labels: NDArray[np.integer], ids: Int64) -> None:
         from scipy.ndimage import find_objects
 
         self.numbers = _number(labels, ids)
-        if ignore is not None:
-            self.numbers[ignore] = 0
         self.boxes = find_objects(self.numbers, len(ids))
         self.extents = np.array(
             [(rows.start, rows.stop, columns.start, columns.stop) for rows, columns in self.boxes]

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cerberus_bench.eval.overlap import ID_LIMIT, Float64, overlap
+from cerberus_bench.eval.matching import match
+from cerberus_bench.eval.overlap import ClassOverlap, Float64, Overlap, class_overlap, overlap
 from cerberus_bench.eval.pq import (
     Convention,
     PanopticCounts,
@@ -72,12 +73,12 @@ def multiclass_panoptic_quality(
     """
     check_convention(convention)
     check_threshold(iou)
-    stacks = _stacks(truths, truth_classes, predictions, prediction_classes, n_classes)
+    stacks = _stacks(truths, truth_classes, predictions, prediction_classes)
     binary, by_class = [], []
     for truth, truth_class, prediction, prediction_class in zip(*stacks, strict=True):
-        binary.append(panoptic_counts(overlap(truth, prediction), iou, convention))
-        maps = (truth, truth_class, prediction, prediction_class)
-        by_class.append(class_counts(*maps, n_classes, iou=iou, convention=convention))
+        table = class_overlap(truth, truth_class, prediction, prediction_class, n_classes)
+        binary.append(panoptic_counts(table.ids, iou, convention))
+        by_class.append(_rows_by_class(table, n_classes, iou, convention))
     return _summarise(binary, np.array(by_class).reshape(-1, n_classes, 4), convention, tissues)
 
 
@@ -138,17 +139,8 @@ def class_counts(
     convention: Convention = "exact",
 ) -> Float64:
     """(n_classes, 4) tp, fp, fn, sum_iou of one image; objects split by the class of pixels."""
-    by_class = overlap(
-        _combine(truth, truth_class, n_classes), _combine(prediction, prediction_class, n_classes)
-    )
-    rows = np.zeros((n_classes, 4))
-    truth_class_of, prediction_class_of = (
-        ids % (n_classes + 1) for ids in (by_class.truth_ids, by_class.prediction_ids)
-    )
-    for c in range(1, n_classes + 1):
-        table = by_class.select(truth_class_of == c, prediction_class_of == c)
-        rows[c - 1] = counts_row(panoptic_counts(table, iou, convention))
-    return rows
+    table = class_overlap(truth, truth_class, prediction, prediction_class, n_classes)
+    return _rows_by_class(table, n_classes, iou, convention)
 
 
 def counts_row(counts: PanopticCounts) -> tuple[int, int, int, float]:
@@ -173,7 +165,6 @@ def _stacks(
     truth_classes: ArrayLike,
     predictions: ArrayLike,
     prediction_classes: ArrayLike,
-    n_classes: int,
 ) -> list[NDArray[np.integer]]:
     names = ("truths", "truth_classes", "predictions", "prediction_classes")
     given = (truths, truth_classes, predictions, prediction_classes)
@@ -184,24 +175,40 @@ def _stacks(
                 f"{name} has shape {stack.shape}; expected four (N, H, W) stacks of one shape"
                 f" (truths: {stacks[0].shape})"
             )
-        if "classes" in name and stack.size and not 0 <= stack.min() <= stack.max() <= n_classes:
-            raise DataError(
-                f"{name} has values {stack.min()} to {stack.max()}; classes go from 1 to"
-                f" n_classes = {n_classes}, 0 for none"
-            )
     return stacks
 
 
-def _combine(
-    labels: NDArray[np.integer], classes: NDArray[np.integer], n_classes: int
-) -> NDArray[np.int64]:
-    """One id for each (id, class), its class the remainder; background where either is 0."""
-    if labels.size and labels.max() >= ID_LIMIT // (n_classes + 1):
-        # Combined ids would be too large: take ranks, which differ from ids in nothing else here.
-        labels = np.searchsorted(np.unique(np.append(labels, 0)), labels)
-    combined = labels.astype(np.int64) * (n_classes + 1) + classes
-    combined[(labels == 0) | (classes == 0)] = 0
-    return combined
+def _rows_by_class(
+    table: ClassOverlap, n_classes: int, iou: float, convention: Convention
+) -> Float64:
+    matches = match(_pairs_of_one_class(table), iou, inclusive=convention == "ge")
+    matched_class = table.truth_class[matches.truth]
+    tp, n_truth, n_prediction = (
+        np.bincount(classes, minlength=n_classes + 1)[1:]
+        for classes in (matched_class, table.truth_class, table.prediction_class)
+    )
+    rows = np.zeros((n_classes, 4))
+    rows[:, 0], rows[:, 1], rows[:, 2] = tp, n_prediction - tp, n_truth - tp
+    for c in np.flatnonzero(tp):
+        rows[c, 3] = matches.iou[matched_class == c + 1].sum()
+    return rows
+
+
+def _pairs_of_one_class(table: ClassOverlap) -> Overlap:
+    """The table by class without pairs across classes: matching it matches each class alone."""
+    pairs = table.by_class
+    same = table.truth_class[pairs.pair_truth] == table.prediction_class[pairs.pair_prediction]
+    return Overlap(
+        pairs.truth_ids,
+        pairs.truth_areas,
+        pairs.prediction_ids,
+        pairs.prediction_areas,
+        pairs.pair_truth[same],
+        pairs.pair_prediction[same],
+        pairs.intersection[same],
+        pairs.void,
+        pairs.shape,
+    )
 
 
 def _paint(channels: NDArray[np.integer], n_classes: int) -> NDArray[np.int64]:

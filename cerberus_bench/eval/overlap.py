@@ -10,14 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cerberus_bench.eval.tabulate import (
+    CLASS_LIMIT,
+    Columns,
+    check_ids,
+    tabulate,
+    tabulate_classes,
+)
 from cerberus_bench.schema.errors import DataError
 
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
-
-ID_LIMIT = 2**32
-"""Ids stay below this, so that a pair of them packs into one 64-bit key."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +95,19 @@ class Overlap:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassOverlap:
+    """How two label maps overlap, classes ignored and classes told apart."""
+
+    ids: Overlap
+    by_class: Overlap
+    """Its objects are what an id has of one class, in order of (id, class): ids may repeat."""
+    truth_class: Int64
+    """(n_truth,) class of each truth object of `by_class`."""
+    prediction_class: Int64
+    """(n_prediction,) class of each predicted object of `by_class`."""
+
+
 def overlap(
     truth: ArrayLike,
     prediction: ArrayLike,
@@ -118,11 +135,7 @@ def overlap(
             or the shapes differ.
     """
     truth, prediction = _as_map(truth, "truth"), _as_map(prediction, "prediction")
-    if truth.shape != prediction.shape:
-        raise DataError(
-            f"truth is {truth.shape}, prediction {prediction.shape}. Both must be on the same"
-            " pixel grid: rescale the prediction to the shape of the truth (nearest neighbour)."
-        )
+    _check_grids(truth, prediction)
     if split_disconnected:
         truth, prediction = _split(truth, "truth"), _split(prediction, "prediction")
     table = _tabulate(truth, prediction, _as_mask(ignore, truth.shape))
@@ -132,6 +145,44 @@ def overlap(
             ~np.isin(table.prediction_ids, _border_ids(prediction, clear_border)),
         )
     return table
+
+
+def class_overlap(
+    truth: ArrayLike,
+    truth_class: ArrayLike,
+    prediction: ArrayLike,
+    prediction_class: ArrayLike,
+    n_classes: int,
+) -> ClassOverlap:
+    """Count shared pixels of objects, and of the part of each class of objects, in one pass.
+
+    Args:
+        truth: (H, W) label map, as in `overlap`.
+        truth_class: (H, W) class of each pixel, 1..n_classes; 0 is none.
+        prediction: (H, W) label map.
+        prediction_class: (H, W) class of each pixel.
+        n_classes: number of classes, less than 2**16.
+
+    Raises:
+        DataError: as `overlap`, or a class is not in 0..n_classes.
+    """
+    if not 0 < n_classes < CLASS_LIMIT:
+        raise DataError(f"n_classes is {n_classes}; it must be from 1 to {CLASS_LIMIT - 1}")
+    maps = [
+        _as_map(labels, name)
+        for labels, name in (
+            (truth, "truth"),
+            (truth_class, "truth_classes"),
+            (prediction, "prediction"),
+            (prediction_class, "prediction_classes"),
+        )
+    ]
+    for other in maps[1:]:
+        _check_grids(maps[0], other)
+    height, width = maps[0].shape
+    ids, by_class, *classes = tabulate_classes(maps[0], maps[1], maps[2], maps[3], n_classes)
+    shape = height, width
+    return ClassOverlap(_from_columns(ids, shape), _from_columns(by_class, shape), *classes)
 
 
 def as_overlap(truth: ArrayLike | Overlap, prediction: ArrayLike | None) -> Overlap:
@@ -159,12 +210,20 @@ def _as_map(labels: ArrayLike, name: str) -> NDArray[np.integer]:
         raise DataError(f"{name} has shape {array.shape}; expected one (H, W) label map")
     if array.dtype == np.bool_:
         return array.view(np.uint8)
-    if not np.issubdtype(array.dtype, np.integer):
+    if array.dtype.kind not in "iu":
         raise DataError(
             f"{name} is {array.dtype}; a label map holds integer ids."
             " Convert it with .astype(np.int32) if its values are whole numbers."
         )
     return array
+
+
+def _check_grids(truth: NDArray[np.integer], prediction: NDArray[np.integer]) -> None:
+    if truth.shape != prediction.shape:
+        raise DataError(
+            f"truth is {truth.shape}, prediction {prediction.shape}. Both must be on the same"
+            " pixel grid: rescale the prediction to the shape of the truth (nearest neighbour)."
+        )
 
 
 def _as_mask(ignore: ArrayLike | None, shape: tuple[int, ...]) -> Bool | None:
@@ -182,8 +241,7 @@ def _as_mask(ignore: ArrayLike | None, shape: tuple[int, ...]) -> Bool | None:
 def _split(labels: NDArray[np.integer], name: str) -> NDArray[np.integer]:
     from skimage.measure import label
 
-    if labels.size:
-        _checked_ids(np.array([labels.min(), labels.max()]), name)
+    check_ids(labels, name)
     return np.asarray(label(labels, background=0, connectivity=2))  # type: ignore[no-untyped-call]
 
 
@@ -196,91 +254,18 @@ def _tabulate(
     truth: NDArray[np.integer], prediction: NDArray[np.integer], ignore: Bool | None
 ) -> Overlap:
     height, width = truth.shape
-    if ignore is None:
-        flat_truth, flat_prediction = _ravel(truth, prediction)
-        rows = _count_pairs(flat_truth, flat_prediction)
-        ignored = None
-    else:
-        rows = _count_pairs(truth[~ignore], prediction[~ignore])
-        ignored = prediction[ignore]
-    truth_row, prediction_row, count = rows
-    truth_ids, truth_areas, truth_index = _areas(truth_row, count)
-    prediction_ids, prediction_areas, prediction_index = _areas(prediction_row, count)
-    both = (truth_row > 0) & (prediction_row > 0)
-    return Overlap(
-        truth_ids,
-        truth_areas,
-        prediction_ids,
-        prediction_areas,
-        truth_index[both],
-        prediction_index[both],
-        count[both],
-        _void(prediction_ids, prediction_areas, ignored),
-        (height, width),
-    )
+    ignored = None
+    if ignore is not None:
+        ignored, kept = prediction[ignore], ~ignore
+        truth, prediction = truth[kept][None], prediction[kept][None]
+    return _from_columns(tabulate(truth, prediction), (height, width), ignored)
 
 
-def _ravel(
-    truth: NDArray[np.integer], prediction: NDArray[np.integer]
-) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-    """Both maps as 1-D arrays in one order; column by column where that saves two copies."""
-    if truth.flags.f_contiguous and prediction.flags.f_contiguous:
-        truth, prediction = truth.T, prediction.T
-    return truth.ravel(), prediction.ravel()
-
-
-def _count_pairs(
-    truth: NDArray[np.integer], prediction: NDArray[np.integer]
-) -> tuple[Int64, Int64, Int64]:
-    """Distinct (truth id, prediction id) and how often each occurs, in (t, p) order.
-
-    Objects are runs of equal pixels, so the pass only looks for changes; ids are checked, packed
-    and sorted at the starts of runs, some percent of the pixels. Both-background is left out.
-    """
-    if truth.size == 0:
-        return (np.empty(0, np.int64),) * 3
-    change = truth[1:] != truth[:-1]
-    change |= prediction[1:] != prediction[:-1]
-    starts = np.concatenate([[0], np.flatnonzero(change) + 1])
-    lengths = np.diff(starts, append=truth.size)
-    key = _checked_ids(truth[starts], "truth") << np.uint64(32)
-    key |= _checked_ids(prediction[starts], "prediction")
-    foreground = key > 0
-    return _sum_by_key(key[foreground], lengths[foreground])
-
-
-def _checked_ids(ids: NDArray[np.integer], name: str) -> NDArray[np.uint64]:
-    low, high = int(ids.min()), int(ids.max())
-    if low < 0 or high >= ID_LIMIT:
-        raise DataError(
-            f"{name} has id {low if low < 0 else high}; ids are whole numbers from 0 to 2**32 - 1,"
-            " 0 for background. Number the objects anew, for example with"
-            " skimage.segmentation.relabel_sequential."
-        )
-    return ids.astype(np.uint64)
-
-
-def _sum_by_key(key: NDArray[np.uint64], count: Int64) -> tuple[Int64, Int64, Int64]:
-    if key.size == 0:
-        return (np.empty(0, np.int64),) * 3
-    order = np.argsort(key)
-    key = key[order]
-    first = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
-    distinct = key[first]
-    return (
-        (distinct >> np.uint64(32)).astype(np.int64),
-        (distinct & np.uint64(ID_LIMIT - 1)).astype(np.int64),
-        np.add.reduceat(count[order], first),
-    )
-
-
-def _areas(row_ids: Int64, count: Int64) -> tuple[Int64, Int64, Int64]:
-    """Foreground ids, their areas, and for each row the index of its id (-1 for background)."""
-    ids, index = np.unique(row_ids, return_inverse=True)
-    # Pixel counts stay far below 2**53, where float64 weights are still exact.
-    areas = np.bincount(index, weights=count, minlength=len(ids)).astype(np.int64)
-    background = int(len(ids) > 0 and ids[0] == 0)
-    return ids[background:], areas[background:], index - background
+def _from_columns(
+    columns: Columns, shape: tuple[int, int], ignored: NDArray[np.integer] | None = None
+) -> Overlap:
+    void = _void(columns.prediction_ids, columns.prediction_areas, ignored)
+    return Overlap(*columns, void, shape)
 
 
 def _void(ids: Int64, areas: Int64, ignored: NDArray[np.integer] | None) -> Bool:
