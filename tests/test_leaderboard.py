@@ -361,7 +361,7 @@ def test_marks_are_shown_and_explained(marked: Board) -> None:
     for text in (to_markdown(marked).replace("&#60;", "<"), terminal_text(marked)):
         for part in ("synthetic data", "seen †", "new ?", "<10", "single", "multi"):
             assert part in text, part
-        for meaning in ("trained on part of this data", "not known what", "fewer than 10 groups"):
+        for meaning in ("shares patients or images", "not known what", "fewer than 10 groups"):
             assert meaning in text, meaning
 
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cerberus_bench.leaderboard.claims import Claim, claims_on
@@ -39,10 +39,13 @@ THROUGHPUT = "megapixels_per_second"
 SHOWN_SOURCES = 8
 """Training sets of a model that are listed by name."""
 STATUS_TEXT = {
-    "clean": "shares nothing with this data",
-    "contaminated": "trained on part of this data",
-    "unknown": "not known what it was trained on",
+    "clean": "shares nothing with what the model was trained on",
+    "contaminated": "shares patients or images with training data",
+    "unknown": "not known what the model was trained on",
 }
+HUB = "https://huggingface.co"
+HUB_REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+HUB_REVISION = re.compile(r"[0-9a-f]{40}")
 
 
 def board_content(board: Board) -> Content:
@@ -133,10 +136,21 @@ def _entry(entry: Entry) -> Content:
             ["Model file", printable(model.file_sha256 or "none: predictions made elsewhere")],
             ["Evaluated", printable(record.created_utc)],
             ["Code", printable(record.provenance.get("commit", "not said"))],
+            *_on_the_hub("Model on the Hub", record.provenance, "model", HUB),
+            *_on_the_hub("Data on the Hub", record.provenance, "data", f"{HUB}/datasets"),
         ],
         "fields": _clean(entry_fields(entry)),
         "cells": [None if cell is None else _cell(cell) for cell in entry.cells],
     }
+
+
+def _on_the_hub(term: str, provenance: Mapping[str, str], what: str, home: str) -> list[list[str]]:
+    """A fact with a link, where provenance names a repository and the commit that was used."""
+    repo = provenance.get(f"{what}_repo", "")
+    revision = provenance.get(f"{what}_revision", "")
+    if not HUB_REPO.fullmatch(repo) or not HUB_REVISION.fullmatch(revision):
+        return []
+    return [[term, f"{repo}@{revision[:12]}", f"{home}/{repo}/tree/{revision}"]]
 
 
 def _throughput(text: str | None) -> float | None:

@@ -36,7 +36,7 @@ Row = dict[str, str | int | float | bool | None]
 FEW_MARK = f"<{FEW_GROUPS}"
 CONTAMINATION_MARKS = {"clean": "", "contaminated": "†", "unknown": "?"}
 MARKS = {
-    "†": "trained on part of this data",
+    "†": "this data shares patients or images with training data",
     "?": "not known what it was trained on",
     FEW_MARK: f"interval over fewer than {FEW_GROUPS} groups: rough",
 }

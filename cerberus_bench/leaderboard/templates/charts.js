@@ -2,7 +2,7 @@
 function axisOf(values, goal = 4) {
   const known = values.filter((value) => value !== null && value !== undefined);
   let [low, high] = known.length ? [Math.min(...known), Math.max(...known)] : [0, 1];
-  if (high - low < 1e-9) [low, high] = [low - 0.01, high + 0.01];
+  if (high - low < 1e-9) [low, high] = [low >= 0 ? Math.max(low - 0.01, 0) : low - 0.01, high + 0.01];
   const rough = (high - low) / goal;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999);

@@ -1,5 +1,5 @@
 const KINDS = { single: 'single-task', multi: 'multi-task' };
-const MARKS = { contaminated: ['\u2020', 'trained on part of this data'], unknown: ['?', 'not known what it was trained on'] };
+const MARKS = { contaminated: ['\u2020', 'this data shares patients or images with training data'], unknown: ['?', 'not known what it was trained on'] };
 
 /**
  * A table whose heads sort it. Columns are {head, note, key, first, label}: `key` gives what to
@@ -53,7 +53,8 @@ function modelHead(entry) {
   return el('th', { scope: 'row', class: 'model' },
     el('details', {},
       el('summary', {}, el('span', { class: 'name' }, entry.label), statusMark(entry)),
-      el('dl', {}, entry.facts.flatMap(([term, text]) => [el('dt', {}, term), el('dd', {}, text)]))),
+      el('dl', {}, entry.facts.flatMap(([term, text, link]) => [el('dt', {}, term),
+        el('dd', {}, link ? el('a', { href: link, rel: 'noopener noreferrer' }, text) : text)]))),
     el('small', {}, below.filter(Boolean).join(' \u00b7 ')));
 }
 
