@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cerberus_bench import __version__
-from cerberus_bench.cli import data, hub, models, scores
+from cerberus_bench.cli import data, experiments, hub, models, scores
 
 app = typer.Typer(
     name="cerberus-bench",
@@ -37,6 +37,7 @@ app.command()(data.harmonize)
 app.command()(data.audit)
 app.command()(data.export)
 app.command()(models.train)
+app.add_typer(experiments.app, name="experiment")
 app.command("eval")(scores.evaluate)
 app.command()(scores.score)
 app.command()(models.predict)

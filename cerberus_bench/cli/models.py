@@ -26,6 +26,7 @@ def train(
     ] = None,
     fold: Fold = 3,
     seed: Annotated[int | None, typer.Option(help="Overrides the recipe's seed.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Overrides the recipe's steps.")] = None,
     max_minutes: Annotated[
         float | None, typer.Option(help="Overrides the recipe's time budget.")
     ] = None,
@@ -47,6 +48,7 @@ def train(
             out=out,
             fold=fold,
             seed=seed,
+            steps=steps,
             max_minutes=max_minutes,
             resume=resume,
             on_progress=on_progress,

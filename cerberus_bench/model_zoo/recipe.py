@@ -144,6 +144,11 @@ class Recipe(BaseModel):
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def with_steps(self, steps: int) -> Self:
+        """The same recipe over another number of steps; its hash differs."""
+        schedule = self.schedule.model_copy(update={"steps": steps})
+        return self.model_copy(update={"schedule": schedule})
+
 
 def shipped_recipes() -> tuple[str, ...]:
     """Names of the recipes in the package."""

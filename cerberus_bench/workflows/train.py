@@ -28,6 +28,7 @@ def train(
     name: str | None = None,
     fold: int = 3,
     seed: int | None = None,
+    steps: int | None = None,
     max_minutes: float | None = None,
     resume: bool = False,
     progress: Progress | None = None,
@@ -44,6 +45,7 @@ def train(
         name: name of the weights on the board; the folder's when None.
         fold: the fold that is held out as test.
         seed: overrides the recipe's.
+        steps: overrides the recipe's, with its schedule stretched over them.
         max_minutes: ends the run, its schedule included, within this time.
         resume: go on from the checkpoint in `out`.
         progress: told while the phantom is made.
@@ -60,6 +62,8 @@ def train(
     from cerberus_bench.model_zoo.training import train as run
 
     found = load_recipe(recipe)
+    if steps is not None:
+        found = found.with_steps(steps)
     names = list(data or found.data or ("phantom",))
     config = TrainConfig(
         architecture=arch or found.architecture or "cerberus-tiny",

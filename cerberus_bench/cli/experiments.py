@@ -1,0 +1,106 @@
+"""The verb `experiment`: comparisons that train and score many models."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cerberus_bench.cli.options import AsJson, Data, split_commas
+
+if TYPE_CHECKING:
+    from cerberus_bench.workflows.experiment import ExperimentProgress
+
+app = typer.Typer(help="Train and score many models under one budget.", no_args_is_help=True)
+
+
+@app.command("stl-vs-mtl")
+def single_against_multi(
+    data: Data = None,
+    tasks: Annotated[
+        list[str] | None,
+        typer.Option(help="Tasks to compare; repeat, or separate by commas. Default: all."),
+    ] = None,
+    size: Annotated[str, typer.Option(help="Size of the networks: tiny, resnet34.")] = "tiny",
+    recipe: Annotated[
+        str, typer.Option(help="A shipped recipe by name, or a TOML file.")
+    ] = "default",
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of every network. Default: the recipe's.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 3,
+    fold: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=3, help="Test fold; repeat for several. Default: 3."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the runs; what is in it goes on.")] = Path(
+        "runs/stl-vs-mtl"
+    ),
+    results: Annotated[Path, typer.Option(help="Folder for result records.")] = Path("results"),
+    as_json: AsJson = False,
+) -> None:
+    """Compare single-task networks with one multi-task network; stopped, it goes on."""
+    from cerberus_bench.cli import show
+    from cerberus_bench.workflows.experiment import single_against_multi as run
+    from cerberus_bench.workflows.leaderboard import render_board
+
+    with _watch() as on_progress:
+        done = run(
+            out=out,
+            results=results,
+            data=split_commas(data, ("phantom",)),
+            tasks=split_commas(tasks),
+            size=size,
+            recipe=recipe,
+            steps=steps,
+            seeds=seeds,
+            folds=fold or (3,),
+            on_progress=on_progress,
+        )
+    if as_json:
+        show.print_json(done)
+        return
+    plan = done["plan"]
+    show.out.print(
+        f"{done['runs']} networks ({done['runs_made']} made now), {plan['steps']} steps each of the"
+        f" recipe {plan['recipe']}, seeds {', '.join(map(str, plan['seeds']))}, test folds"
+        f" {', '.join(map(str, plan['folds']))}\n"
+    )
+    show.out.print(render_board(results, "terminal"))
+
+
+@contextmanager
+def _watch() -> Iterator["Callable[[ExperimentProgress], None]"]:
+    """A bar over all runs on stderr; a finished training is printed above it."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from cerberus_bench.cli import show
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("run {task.fields[run]} of {task.total:.0f}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=show.err, transient=True) as shown:
+        bar = shown.add_task("", total=1, run=1)
+
+        def advance(now: "ExperimentProgress") -> None:
+            share = 1.0 if now.training is None else now.training.fraction
+            what = f"{now.run.folder}: " + ("scoring" if now.training is None else "training")
+            shown.update(
+                bar,
+                description=what,
+                total=now.total,
+                completed=now.done + 0.9 * share,
+                run=now.done + 1,
+            )
+            if now.training is not None and now.training.fraction >= 1:
+                show.err.print(
+                    f"{now.run.folder}: {now.training.step} steps,"
+                    f" {now.training.seconds / 60:.1f} min, best validation"
+                    f" {now.training.best_score:.4f}"
+                )
+
+        yield advance
