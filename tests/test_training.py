@@ -511,3 +511,28 @@ def test_it_learns(tmp_path: Path) -> None:
     settings = config(recipe=recipe, tasks=("gland.instance",))
     result = train(settings, [glands], [glands], tmp_path)
     assert result.best_score > 0.3
+
+
+def test_a_frozen_encoder_stays_as_it_was_and_what_it_saw_counts(tmp_path: Path) -> None:
+    first = run(tmp_path / "first").model
+    settings = config(encoder_weights=first, freeze_encoder=True, seed=4)
+    second = load_model(run(tmp_path / "second", settings).model)
+    encoder = {
+        key: value
+        for key, value in load_model(first).model.state_dict().items()
+        if key.startswith("encoder.")
+    }
+    now = second.model.state_dict()
+    assert all(torch.equal(value, now[key]) for key, value in encoder.items())
+    assert second.card is not None
+    assert second.card.provenance["encoder_frozen"] is True
+    alone = dataclasses.replace(settings, tasks=("nuclei", "gland"))
+    other = train(alone, [SCENES], [SCENES], tmp_path / "third").card
+    assert {seen.dataset for seen in other.trained_on or ()} == {"scenes", "patches"}
+
+
+def test_another_encoder_is_another_run(tmp_path: Path) -> None:
+    first = run(tmp_path / "first").model
+    run(tmp_path / "second", config(encoder_weights=first))
+    with pytest.raises(DataError, match="another recipe, model, seed or data"):
+        run(tmp_path / "second", config(), resume=True)

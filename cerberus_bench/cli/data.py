@@ -26,7 +26,7 @@ class ExportFormat(StrEnum):
 
 _COLUMNS = {
     What.datasets: ("name", "tasks", "images", "mpp", "licence", "evidence", "state"),
-    What.models: ("name", "outputs", "weights"),
+    What.models: ("name", "outputs", "parameters", "gflop", "weights"),
     What.tasks: ("name", "kind", "classes"),
 }
 

@@ -30,6 +30,16 @@ def train(
     max_minutes: Annotated[
         float | None, typer.Option(help="Overrides the recipe's time budget.")
     ] = None,
+    encoder_weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Start with the encoder of this file: a model, or a ResNet with torchvision's"
+            " names."
+        ),
+    ] = None,
+    freeze_encoder: Annotated[
+        bool, typer.Option("--freeze-encoder", help="Train decoders and heads only.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where OUT stopped.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -50,6 +60,8 @@ def train(
             seed=seed,
             steps=steps,
             max_minutes=max_minutes,
+            encoder_weights=encoder_weights,
+            freeze_encoder=freeze_encoder,
             resume=resume,
             on_progress=on_progress,
         )

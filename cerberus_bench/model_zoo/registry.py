@@ -27,6 +27,7 @@ TASKS = tuple(dict.fromkeys(output.task for output in OUTPUTS))
 DEPTHS = (3, 4, 6, 3)
 SIZES = {
     "resnet34": NetworkSpec(DEPTHS, (64, 128, 256, 512), head_width=96, outputs=OUTPUTS),
+    "resnet18": NetworkSpec((2, 2, 2, 2), (64, 128, 256, 512), head_width=96, outputs=OUTPUTS),
     "tiny": NetworkSpec(DEPTHS, (16, 32, 64, 128), head_width=24, outputs=OUTPUTS),
 }
 

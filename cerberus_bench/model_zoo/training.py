@@ -28,6 +28,7 @@ from cerberus_bench.model_zoo.batches import (
 )
 from cerberus_bench.model_zoo.cerberus import Cerberus
 from cerberus_bench.model_zoo.checkpoint import load_model, make_card, save_model
+from cerberus_bench.model_zoo.initial_encoder import freeze_encoder, load_encoder
 from cerberus_bench.model_zoo.objective import Objective
 from cerberus_bench.model_zoo.precision import choose_device, choose_precision
 from cerberus_bench.model_zoo.recipe import Recipe
@@ -69,6 +70,10 @@ class TrainConfig:
     """Threads of torch; None = as they are."""
     cache_bytes: int = DEFAULT_CACHE_BYTES
     """Memory for decoded records, each of training and validation."""
+    encoder_weights: Path | None = None
+    """Start with this encoder; see `load_encoder`."""
+    freeze_encoder: bool = False
+    """Train decoders and heads only."""
     licence: str | None = None
     provenance: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
 
@@ -181,8 +186,9 @@ class _Run:
         self.device = choose_device(config.device)
         self.precision = choose_precision(self.recipe.precision, self.device)
         self.objective = Objective(self.codes, self.recipe.losses, self.device, self.precision)
+        self._initial: dict[str, str | bool] = {}
         self.state = self._new_state()
-        self.identity = _identity(config, self.outputs, self._trained_on)
+        self.identity = _identity(config, self.outputs, self._trained_on, self._initial)
 
     def go(self, on_progress: Callable[[TrainProgress], None] | None) -> TrainResult:
         """Step until the run is over."""
@@ -254,6 +260,8 @@ class _Run:
         for group in state.optimiser.param_groups:
             group["lr"] = rate
         state.model.train()
+        if self.config.freeze_encoder:
+            freeze_encoder(state.model)
         state.optimiser.zero_grad(set_to_none=True)
         logits = self.objective.logits(state.model, batch, self.recipe.augmentation, seed)
         losses = {n: s.loss() for n, s in self.objective.sums(logits, batch).items()}
@@ -318,7 +326,7 @@ class _Run:
             seed=self.config.seed,
             validation={"score": validation.score, **validation.scores},
             licence=self.config.licence,
-            provenance={**self.config.provenance, **facts},
+            provenance={**self.config.provenance, **self._initial, **facts},
         )
 
     def _result(self) -> TrainResult:
@@ -338,6 +346,15 @@ class _Run:
     def _new_state(self) -> TrainingState:
         torch.manual_seed(self.config.seed)
         model = create(self.config.architecture, self.outputs)
+        if self.config.encoder_weights is not None:
+            initial = load_encoder(model, self.config.encoder_weights)
+            self._initial["encoder_weights_sha256"] = initial.sha256
+            self._trained_on += [
+                seen for seen in initial.trained_on if seen not in self._trained_on
+            ]
+        if self.config.freeze_encoder:
+            freeze_encoder(model)
+            self._initial["encoder_frozen"] = True
         to: Any = {"device": self.device, "memory_format": torch.channels_last}
         model = model.to(**to)
         average: Cerberus = copy.deepcopy(model).requires_grad_(False)
@@ -396,7 +413,12 @@ def _trained_on(store: SampleStore, split: str, fold: int) -> list[TrainedOn]:
     ]
 
 
-def _identity(config: TrainConfig, outputs: Sequence[str], trained_on: Sequence[TrainedOn]) -> str:
+def _identity(
+    config: TrainConfig,
+    outputs: Sequence[str],
+    trained_on: Sequence[TrainedOn],
+    initial: Mapping[str, str | bool],
+) -> str:
     """Hash of all that a checkpoint must share with the run that resumes it."""
     facts = [
         config.architecture,
@@ -404,6 +426,7 @@ def _identity(config: TrainConfig, outputs: Sequence[str], trained_on: Sequence[
         config.seed,
         list(outputs),
         [[seen.dataset, seen.fingerprint, seen.split, seen.fold] for seen in trained_on],
+        dict(initial),
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 

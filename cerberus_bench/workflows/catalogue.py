@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from cerberus_bench.schema.dataset import DatasetSpec
+from cerberus_bench.schema.model import NetworkSpec
 from cerberus_bench.schema.tasks import TASKS
 
 LOCAL = Path("data")
@@ -43,18 +44,25 @@ def _state(spec: DatasetSpec) -> str:
 
 def models(task: str | None = None) -> list[dict[str, Any]]:
     """One row a model of the zoo that has an output for `task` (any where None)."""
-    from cerberus_bench.model_zoo.registry import MODELS, shipped_weights
+    from cerberus_bench.model_zoo.registry import MODELS
 
-    return [
-        {
-            "name": name,
-            "tasks": list(spec.tasks),
-            "outputs": [output.name for output in spec.outputs],
-            "weights": "shipped" if shipped_weights(name) else "random",
-        }
-        for name, spec in MODELS.items()
-        if task is None or task in spec.tasks
-    ]
+    wanted = {name: spec for name, spec in MODELS.items() if task is None or task in spec.tasks}
+    return [_model(name, spec) for name, spec in wanted.items()]
+
+
+def _model(name: str, spec: NetworkSpec) -> dict[str, Any]:
+    from cerberus_bench.model_zoo.cost import network_cost
+    from cerberus_bench.model_zoo.registry import shipped_weights
+
+    cost = network_cost(spec)
+    return {
+        "name": name,
+        "tasks": list(spec.tasks),
+        "outputs": [output.name for output in spec.outputs],
+        "parameters": cost.parameters,
+        "gflop": round(cost.gflop, 1),
+        "weights": "shipped" if shipped_weights(name) else "random",
+    }
 
 
 def tasks() -> list[dict[str, Any]]:

@@ -30,6 +30,8 @@ def train(
     seed: int | None = None,
     steps: int | None = None,
     max_minutes: float | None = None,
+    encoder_weights: Path | None = None,
+    freeze_encoder: bool = False,
     resume: bool = False,
     progress: Progress | None = None,
     on_progress: "Callable[[TrainProgress], None] | None" = None,
@@ -47,6 +49,9 @@ def train(
         seed: overrides the recipe's.
         steps: overrides the recipe's, with its schedule stretched over them.
         max_minutes: ends the run, its schedule included, within this time.
+        encoder_weights: model file, or weights of a ResNet with torchvision's names, whose encoder
+            is the start. What a model file has seen counts as seen by the new model.
+        freeze_encoder: train decoders and heads only.
         resume: go on from the checkpoint in `out`.
         progress: told while the phantom is made.
         on_progress: called after every step.
@@ -73,6 +78,8 @@ def train(
         fold=fold,
         name=name or out.name,
         max_minutes=max_minutes,
+        encoder_weights=encoder_weights,
+        freeze_encoder=freeze_encoder,
         provenance=dict(provenance(recipe=found.name)),
     )
     sources = [open_data(n, split="train", fold=fold, progress=progress) for n in names]
