@@ -14,7 +14,8 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: .venv/ready
+bench: .venv/ready  ## ours against the installable peers; the table is docs/benchmarks.md
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
 	$(BIN)/python -m benchmarks
 
 .venv/ready: pyproject.toml constraints.txt setup.py $(wildcard cerberus_bench/eval/_kernel*.[ch])

@@ -1,8 +1,61 @@
-"""`python -m benchmarks`: every benchmark, each with its baseline on the same input in one run."""
+"""`python -m benchmarks [NAME...] [--markdown FILE]`: each with its baseline on the same input.
+
+With `--markdown` the tables go into that file, each in place of its own section; sections of other
+benchmarks stay as they are.
+"""
+
+import argparse
+import os
+import platform
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
 
 from benchmarks import phantom, scores
-from benchmarks.timing import show
+from benchmarks.timing import Row, markdown, show
+
+BENCHMARKS: dict[str, tuple[str, Callable[[], Iterable[Row]]]] = {
+    "scores": ("Scores", scores.rows),
+    "phantom": ("Phantom", phantom.rows),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--markdown", type=Path, metavar="FILE")
+    given = parser.parse_args()
+    unknown = sorted(set(given.names) - set(BENCHMARKS))
+    if unknown:
+        parser.error(f"no benchmark is called {', '.join(unknown)}: {', '.join(BENCHMARKS)}")
+    for name in given.names or BENCHMARKS:
+        title, rows_of = BENCHMARKS[name]
+        rows = list(rows_of())
+        show(title, rows)
+        if given.markdown:
+            write_section(given.markdown, name, title, rows)
+
+
+def write_section(path: Path, name: str, title: str, rows: Iterable[Row]) -> None:
+    """Replace the section of one benchmark in a Markdown file, or add it."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    command = f"`python -m benchmarks {name} --markdown {path}`"
+    body = f"{begin}\n## {title}\n\n{command}, {machine()}.\n\n{markdown(rows)}{end}"
+    text = path.read_text(encoding="utf-8")
+    if begin in text:
+        before, rest = text.split(begin, 1)
+        text = before + body + rest.split(end, 1)[1]
+    else:
+        text = f"{text.rstrip()}\n\n{body}\n"
+    path.write_text(text, encoding="utf-8")
+
+
+def machine() -> str:
+    """What the figures were measured on."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    day = datetime.now(UTC).date().isoformat()
+    return f"{day}, {platform.machine()}, {cores} cores, Python {platform.python_version()}"
+
 
 if __name__ == "__main__":
-    show("Scores against plain baselines", scores.rows())
-    show("Phantom", phantom.rows())
+    main()

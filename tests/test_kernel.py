@@ -317,9 +317,10 @@ def test_wrong_calls_are_refused():
 
 
 @pytest.mark.skipif(TURNED_OFF, reason=f"{kernel.OFF}=1 is set for all tests")
-def test_golden_values_without_the_kernel():
+def test_golden_and_worked_values_without_the_kernel():
+    files = ["test_golden_scores.py", "test_scores_overlap.py", "test_scores_sets.py"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_golden_scores.py"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files],
         cwd=Path(__file__).parent,
         env={**os.environ, kernel.OFF: "1", "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -25,6 +25,7 @@ from cerberus_bench.eval.classification import (
     calibration,
     confusion,
 )
+from cerberus_bench.eval.coco import ENGINES, installed_engines
 from cerberus_bench.schema.errors import DataError
 
 # Two images; class 1 is found, class 2 is there and missed, class 3 is nowhere.
@@ -222,6 +223,26 @@ def test_coco_by_hand():
     # With the first box only: precision 1 up to recall .5, which is 51 of the 101 points.
     assert got.ap75 == pytest.approx(51 / 101)
     assert got.ap == pytest.approx((4 + 6 * 51 / 101) / 10)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_coco_is_the_same_by_every_engine(engine):
+    if engine not in installed_engines():
+        with pytest.raises(DataError, match=f"{engine} is not installed"):
+            coco_ap([CELLS], [CELLS], [[0.9, 0.8]], engine=engine)
+        return
+    rng = np.random.default_rng(0)
+    truths = [rng.uniform(0, 200, (n, 1, 2)) for n in (150, 0, 20)]
+    moved = [t + rng.normal(0, 3, t.shape) for t in (truths[0], truths[2][:5], truths[2])]
+    boxes = [[np.hstack([c[:, 0], c[:, 0] + 15]) for c in corners] for corners in (truths, moved)]
+    scores = [rng.random(len(m)).round(1) for m in moved]
+    classes = [[rng.integers(1, 4, len(side)) for side in sides] for sides in boxes]
+    named = {"truth_classes": classes[0], "prediction_classes": classes[1]}
+    got, expected = (
+        coco_ap(*boxes, scores, engine=name, **named) for name in (engine, "pycocotools")
+    )
+    assert got == expected
+    assert 0 < got.ap < 1
 
 
 def test_coco_of_little():
