@@ -1,6 +1,7 @@
 """The compiled kernel gives what NumPy gives, on any maps and to the last bit."""
 
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -340,3 +341,33 @@ def test_the_variable_turns_the_kernel_off():
         check=True,
     )
     assert done.stdout.startswith("False <function tabulate_numpy")
+
+
+def test_a_package_built_without_a_compiler_works(tmp_path):
+    """A copy of the source without the compiled file, as an install without a compiler leaves it."""
+    shutil.copytree(
+        ROOT / "cerberus_bench" / "eval",
+        tmp_path / "cerberus_bench" / "eval",
+        ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"),
+    )
+    shutil.copytree(
+        ROOT / "cerberus_bench" / "schema",
+        tmp_path / "cerberus_bench" / "schema",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    shutil.copy(ROOT / "cerberus_bench" / "__init__.py", tmp_path / "cerberus_bench")
+    code = (
+        "import numpy as np\n"
+        "from cerberus_bench.eval import kernel, panoptic_quality\n"
+        "labels = np.eye(4, dtype=int)\n"
+        "print(kernel.BUILT, kernel.USED, panoptic_quality(labels, labels).pq)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["False", "False", "1.0"]
