@@ -4,7 +4,9 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
 
 REPEATS = 5
 
@@ -46,6 +48,13 @@ def median_ms(*calls: Callable[[], Any], repeats: int = REPEATS) -> list[float]:
             if turn:
                 kept.append(time.perf_counter() - begin)
     return [1000 * statistics.median(kept) for kept in seconds]
+
+
+def once_ms(call: Callable[[], T]) -> tuple[float, T]:
+    """Milliseconds of one call, for what takes a minute, and what it gave."""
+    begin = time.perf_counter()
+    value = call()
+    return 1000 * (time.perf_counter() - begin), value
 
 
 def show(title: str, rows: Iterable[Row]) -> None:

@@ -344,7 +344,7 @@ def test_the_variable_turns_the_kernel_off():
 
 
 def test_a_package_built_without_a_compiler_works(tmp_path):
-    """A copy of the source without the compiled file, as an install without a compiler leaves it."""
+    """A copy without the compiled file, as an install without a compiler leaves it."""
     shutil.copytree(
         ROOT / "cerberus_bench" / "eval",
         tmp_path / "cerberus_bench" / "eval",

@@ -1,12 +1,19 @@
 """`score`: a predictions folder against the truth; runs no model."""
 
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cerberus_bench.eval.predictions import PredictionsFolder
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.workflows.data import open_data
 from cerberus_bench.workflows.evaluate import Evaluation, keep_result
-from cerberus_bench.workflows.progress import Progress, tracked
+from cerberus_bench.workflows.progress import Progress
+
+if TYPE_CHECKING:
+    from cerberus_bench.eval.score import Scorer
 
 
 def score_folder(
@@ -39,9 +46,17 @@ def score_folder(
             f"{predictions} was predicted on {manifest.dataset} {manifest.fingerprint[:12]}, {data}"
             f" is {source.name} {source.fingerprint[:12]}. Predict these records again."
         )
+
+    def score_one(index: int) -> Scorer:
+        one, record = Scorer(source.label_spaces, folder.label_spaces), source[index]
+        one.add(record, folder.read(record.sample_id))
+        return one
+
     scorer = Scorer(source.label_spaces, folder.label_spaces)
-    for record in tracked(source, f"score {manifest.model.name}", progress):
-        scorer.add(record, folder.read(record.sample_id))
+    for done, one in enumerate(_on_all_cores(score_one, len(source)), 1):
+        scorer.merge(one)
+        if progress:
+            progress(done, len(source), f"score {manifest.model.name}")
     return keep_result(
         source,
         scorer,
@@ -50,3 +65,12 @@ def score_folder(
         out=out,
         report=report,
     )
+
+
+def _on_all_cores(score_one: "Callable[[int], Scorer]", n: int) -> "Iterator[Scorer]":
+    """Scores of image 0, 1, ... n - 1, in order; decoding and counting leave the interpreter."""
+    pool = ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="score")
+    try:
+        yield from pool.map(score_one, range(n))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
