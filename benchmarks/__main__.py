@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import phantom, scores
+from benchmarks import data, phantom, scores
 from benchmarks.timing import Row, markdown, show
 
 BENCHMARKS: dict[str, tuple[str, Callable[[], Iterable[Row]]]] = {
     "scores": ("Scores", scores.rows),
+    "data": ("Training input", data.rows),
     "phantom": ("Phantom", phantom.rows),
 }
 

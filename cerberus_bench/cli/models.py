@@ -70,7 +70,8 @@ def train(
     else:
         show.out.print(
             f"{done['steps']} steps in {done['seconds'] / 60:.1f} min, best validation"
-            f" {done['best_score']:.4f} at step {done['best_step']} -> {done['model']}"
+            f" {done['best_score']:.4f} at step {done['best_step']}, {done['wait_share']:.1%} of"
+            f" the time spent waiting for data -> {done['model']}"
         )
 
 

@@ -1,7 +1,8 @@
 """Records as the trainer keeps them: compact in memory, their classes as codes of the network."""
 
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
 
@@ -14,6 +15,8 @@ from cerberus_bench.schema.record import Coverage, Record, RecordSource
 from cerberus_bench.schema.tasks import TASKS, TISSUE
 
 DEFAULT_CACHE_BYTES = 4 << 30
+READERS = 4
+"""Threads that decode records when all of them are read; decoders leave the interpreter."""
 PATCH = TISSUE.name
 
 
@@ -77,7 +80,7 @@ def codes_of(
 class SampleStore:
     """Samples of several sources, decoded on demand and kept in memory up to a bound.
 
-    Safe to read from several threads; sources are asked by one thread at a time.
+    Safe to read from several threads, each of which decodes on its own; so must the sources be.
 
     Args:
         sources: harmonised records.
@@ -111,16 +114,17 @@ class SampleStore:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-            source = self.sources[entry.source]
-            return self._keep(key, self._compact(source, source[entry.record]))
+        source = self.sources[entry.source]
+        sample = self._compact(source, source[entry.record])
+        with self._lock:
+            # another thread may have decoded the same sample meanwhile
+            return self._kept[key] if key in self._kept else self._keep(key, sample)
 
     def _scan(self) -> list[Entry]:
         """Read every record once: which outputs it teaches, and which groups are seen."""
         entries = []
         for s, source in enumerate(self.sources):
-            for r in range(len(source)):
-                record = source[r]
-                sample = self._compact(source, record)
+            for r, record, sample in self._read_all(source):
                 if not sample.outputs:
                     continue
                 self._keep((s, r), sample)
@@ -129,6 +133,22 @@ class SampleStore:
                 height, width = sample.image.shape[:2]
                 entries.append(Entry(s, r, (height, width), sample.outputs))
         return entries
+
+    def _read_all(self, source: RecordSource) -> Iterator[tuple[int, Record, Sample]]:
+        """Records of a source in order, a few of them decoded ahead by threads."""
+
+        def read(r: int) -> tuple[int, Record, Sample]:
+            record = source[r]
+            return r, record, self._compact(source, record)
+
+        with ThreadPoolExecutor(READERS, thread_name_prefix="records") as pool:
+            ahead: deque[Future[tuple[int, Record, Sample]]] = deque()
+            for r in range(len(source)):
+                ahead.append(pool.submit(read, r))
+                if len(ahead) > 2 * READERS:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
 
     def _keep(self, key: tuple[int, int], sample: Sample) -> Sample:
         self._kept[key] = sample

@@ -96,6 +96,8 @@ class TrainProgress:
     """Set after the steps that were followed by a validation."""
     best_score: float
     """Best validation score so far, -1 before the first."""
+    waited: float
+    """Seconds that the step waited for its batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,8 @@ class TrainResult:
     seconds: float
     unvalidated: tuple[str, ...]
     """Outputs that were trained and for which the validation split has no truth."""
+    wait_share: float
+    """Share of the time of this call's steps that was spent waiting for data, in [0, 1]."""
 
 
 def train(
@@ -166,6 +170,7 @@ class _Run:
         self.config, self.recipe, self.out = config, config.recipe, out
         self._started = started
         self._earlier = 0.0
+        self._waited = self._stepped = 0.0
         wanted = _wanted_outputs(config)
         self.codes = codes_of(wanted, [*train_sources, *validation_sources])
         train_store = SampleStore(train_sources, wanted, self.codes, config.cache_bytes)
@@ -200,20 +205,25 @@ class _Run:
         try:
             while fraction < 1:
                 rate = learning_rate(self.recipe.optimiser, self.recipe.schedule, fraction)
-                losses, total = self._step(next(batches), rate)
+                begin = time.monotonic()
+                batch = next(batches)
+                waited = time.monotonic() - begin
+                losses, total = self._step(batch, rate)
+                self._waited += waited
+                self._stepped += time.monotonic() - begin
                 state.seconds = self._clock()
                 fraction = min(self._fraction(), 1.0)
                 row = {"step": state.step, "seconds": state.seconds, "learning_rate": rate}
-                log.add({**row, "loss": total, **losses})
+                log.add({**row, "waited": waited, "loss": total, **losses})
                 validation = self._validate_if_due(fraction, validation_log)
                 if on_progress is not None:
-                    on_progress(self._progress(fraction, rate, total, losses, validation))
+                    on_progress(self._progress(fraction, rate, total, losses, validation, waited))
         finally:
             batches.close()
         return self._result()
 
     def _logs(self) -> tuple[CsvLog, CsvLog]:
-        columns = ["step", "seconds", "learning_rate", "loss", *self.outputs]
+        columns = ["step", "seconds", "learning_rate", "waited", "loss", *self.outputs]
         log = CsvLog(self.out / "log.csv", columns, self.state.step)
         columns = ["step", "seconds", "score", *self.outputs]
         columns += [f"loss {name}" for name in self.outputs]
@@ -226,6 +236,7 @@ class _Run:
         loss: float,
         losses: Mapping[str, float],
         validation: Validation | None,
+        waited: float,
     ) -> TrainProgress:
         state, steps = self.state, self.recipe.schedule.steps
         return TrainProgress(
@@ -238,6 +249,7 @@ class _Run:
             rate,
             validation,
             state.best_score,
+            waited,
         )
 
     def _batch(self, step: int) -> Batch:
@@ -341,6 +353,7 @@ class _Run:
             state.step,
             state.seconds,
             self.unvalidated,
+            self._waited / self._stepped if self._stepped else 0.0,
         )
 
     def _new_state(self) -> TrainingState:

@@ -104,7 +104,10 @@ class Record:
 
 
 class RecordSource(Protocol):
-    """Harmonised records of one dataset, read one at a time. Loaders implement it."""
+    """Harmonised records of one dataset, read one at a time, also by several threads at once.
+
+    Loaders implement it.
+    """
 
     @property
     def name(self) -> str:

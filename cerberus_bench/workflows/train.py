@@ -94,6 +94,7 @@ def train(
         "seconds": done.seconds,
         "validation": dict(done.card.validation),
         "unvalidated": list(done.unvalidated),
+        "wait_share": done.wait_share,
     }
 
 
