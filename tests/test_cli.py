@@ -69,6 +69,15 @@ def test_list_knows_datasets_models_and_tasks() -> None:
     assert "glands" in str(refused("list", "--task", "glands"))
 
 
+def test_page_of_the_datasets_is_up_to_date() -> None:
+    page = run("list", "datasets", "--markdown")
+    assert (ROOT / "docs/datasets.md").read_text(encoding="utf-8") == page, (
+        "write it again: cerberus-bench list datasets --markdown > docs/datasets.md"
+    )
+    assert "| [glas](#glas) | gland | 165 | 1,530 gland | 0.62005 |" in page
+    assert "--markdown" in str(refused("list", "models", "--markdown"))
+
+
 def test_help_comes_in_half_a_second_without_heavy_imports() -> None:
     code = (
         "import sys; from cerberus_bench.cli import main; sys.argv = ['x', '--help']\n"

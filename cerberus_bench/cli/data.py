@@ -25,7 +25,17 @@ class ExportFormat(StrEnum):
 
 
 _COLUMNS = {
-    What.datasets: ("name", "tasks", "images", "mpp", "licence", "evidence", "state"),
+    What.datasets: (
+        "name",
+        "tasks",
+        "images",
+        "objects",
+        "mpp",
+        "licence",
+        "redistribution",
+        "evidence",
+        "state",
+    ),
     What.models: ("name", "outputs", "parameters", "gflop", "weights"),
     What.tasks: ("name", "kind", "classes"),
 }
@@ -34,6 +44,9 @@ _COLUMNS = {
 def list_(
     what: Annotated[What, typer.Argument(help="datasets, models or tasks.")] = What.datasets,
     task: Annotated[str | None, typer.Option(help="Only what knows this task.")] = None,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the page docs/datasets.md.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List datasets, models or tasks."""
@@ -44,6 +57,11 @@ def list_(
 
     if task is not None and task not in TASKS:
         raise DataError(f"{task!r} is no task; the tasks are {', '.join(TASKS)}.")
+    if markdown:
+        if what is not What.datasets or task is not None:
+            raise DataError("--markdown is the page of all datasets; leave out the rest.")
+        print(catalogue.datasets_markdown(), end="")
+        return
     if what is What.datasets:
         rows = catalogue.datasets(task)
     elif what is What.models:
@@ -58,6 +76,8 @@ def list_(
 
 
 def _flat(value: Any) -> Any:
+    if isinstance(value, dict):
+        return ", ".join(f"{n:,} {name}" for name, n in value.items())
     return ", ".join(value) if isinstance(value, list) else value
 
 

@@ -19,12 +19,21 @@ def datasets(task: str | None = None) -> list[dict[str, Any]]:
     return [_dataset(spec) for spec in specs if task is None or task in spec.tasks]
 
 
+def datasets_markdown() -> str:
+    """All datasets as the page docs/datasets.md."""
+    from cerberus_bench.loaders import registry
+    from cerberus_bench.workflows.datasets_page import datasets_page
+
+    return datasets_page(registry.specs())
+
+
 def _dataset(spec: DatasetSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "title": spec.title,
         "tasks": list(spec.tasks),
         "images": spec.n_images,
+        "objects": dict(spec.expected_objects),
         "mpp": spec.mpp,
         "licence": spec.licence.id,
         "redistribution": str(spec.licence.redistribution),
