@@ -16,6 +16,7 @@ from cerberus_bench.eval.multiclass import (
     multiclass_panoptic_quality,
     pannuke_panoptic_quality,
 )
+from cerberus_bench.eval.official import official_scores
 from cerberus_bench.eval.overlap import Overlap, overlap
 from cerberus_bench.eval.pq import panoptic_quality
 
@@ -33,6 +34,7 @@ __all__ = [
     "object_dice",
     "object_f1",
     "object_hausdorff",
+    "official_scores",
     "overlap",
     "pannuke_panoptic_quality",
     "panoptic_quality",
