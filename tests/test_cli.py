@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from fakes import glas
 from PIL import Image
+from small_recipes import write_small_recipe
 from typer.testing import CliRunner
 
 import cerberus_bench as cb
@@ -339,19 +340,7 @@ def test_errors_are_one_line_on_stderr_with_an_exit_code(tmp_path: Path) -> None
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model trained for two steps, through the command line."""
     out = tmp_path_factory.mktemp("runs") / "glands"
-    shipped = (ROOT / "cerberus_bench/model_zoo/recipes/default.toml").read_text()
-    changes = {
-        "size = 8": "size = 2",
-        "crop = 224": "crop = 64",
-        "patches = 8": "patches = 2",
-        "steps = 4000": "steps = 2",
-        "validations = 16": "validations = 1",
-    }
-    for before, after in changes.items():
-        assert before in shipped
-        shipped = shipped.replace(before, after)
-    recipe = out.parent / "short.toml"
-    recipe.write_text(shipped)
+    recipe = write_small_recipe(out.parent / "short.toml")
     said = run(
         *("train", "--tasks", "gland", "--data", data, "--recipe", recipe, "--out", out, "--json")
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from fakes import consep, glas
+from small_recipes import write_small_recipe
 from typer.testing import CliRunner
 
 from cerberus_bench.cli.app import app
@@ -16,7 +17,6 @@ from cerberus_bench.schema.result import ResultRecord
 from cerberus_bench.workflows.experiment import ExperimentProgress, single_against_multi
 from cerberus_bench.workflows.harmonize import harmonize
 
-ROOT = Path(__file__).resolve().parent.parent
 KINDS = ("multi", "nuclei", "gland")
 
 
@@ -32,21 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The default recipe with small batches."""
-    text = (ROOT / "cerberus_bench/model_zoo/recipes/default.toml").read_text()
-    changes = {
-        "size = 8": "size = 2",
-        "crop = 224": "crop = 64",
-        "patches = 8": "patches = 2",
-        "validations = 16": "validations = 1",
-        "validation_windows = 96": "validation_windows = 2",
-    }
-    for before, after in changes.items():
-        assert before in text
-        text = text.replace(before, after)
-    path = tmp_path_factory.mktemp("recipe") / "small.toml"
-    path.write_text(text)
-    return str(path)
+    return str(write_small_recipe(tmp_path_factory.mktemp("recipe") / "small.toml"))
 
 
 @pytest.fixture(scope="module")
