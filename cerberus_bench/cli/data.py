@@ -129,6 +129,10 @@ def harmonize(
             " `none` for none. Default: the one downloaded last.",
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images worked on at a time. Default: one for each core."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring a source dataset to one resolution, one ontology and leakage-safe folds."""
@@ -144,6 +148,7 @@ def harmonize(
             mpp=_mpp(mpp),
             allow_partial=allow_partial,
             recipe=recipe,
+            workers=workers,
             progress=progress,
         )
     if as_json:

@@ -35,4 +35,9 @@ def show_summary(done: "HarmoniseSummary") -> None:
         say(f"  {what}: {n:,}", soft_wrap=True)
     for line in done.audit:
         say(f"  look at: {line}", soft_wrap=True, markup=False)
+    threads = f"{done.workers} worker{'' if done.workers == 1 else 's'}"
+    say(
+        f"  {done.images_per_s:.1f} images/s, {done.mb_per_s:.1f} MB/s of decoded pixels, in"
+        f" {done.seconds:.1f} s by {threads}"
+    )
     say(f"-> {done.out}  (fingerprint {done.fingerprint[:12]})", soft_wrap=True)

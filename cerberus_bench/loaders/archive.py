@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
+from threading import Lock
 
 from cerberus_bench.schema.errors import DataError
 
@@ -30,7 +31,7 @@ class SourceTree:
     """The files of a source by their posix path below its root. Junk of file browsers is left out.
 
     A zip directly in the folder is looked into; its members are listed as `<zip name>/<member>`.
-    Links to folders are not followed.
+    Links to folders are not followed. Threads may read at the same time.
     """
 
     def __init__(self, root: Path) -> None:
@@ -43,6 +44,7 @@ class SourceTree:
         self.root = root
         self._places: dict[str, tuple[Path, zipfile.ZipInfo | None]] = {}
         self._zips: dict[Path, zipfile.ZipFile] = {}
+        self._lock = Lock()
         if root.is_dir():
             self._add_folder(root)
         elif root.is_file():
@@ -54,7 +56,7 @@ class SourceTree:
     def empty(cls) -> "SourceTree":
         """A tree without files, for sources that are generated."""
         tree = cls.__new__(cls)
-        tree.root, tree._places, tree._zips = Path(), {}, {}
+        tree.root, tree._places, tree._zips, tree._lock = Path(), {}, {}, Lock()
         return tree
 
     @property
@@ -89,7 +91,7 @@ class SourceTree:
 
     def _read_member(self, path: Path, member: zipfile.ZipInfo) -> bytes:
         try:
-            return self._open(path).read(member)
+            return self._unpack(path, member)
         except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError) as error:
             raise DataError(
                 f"{path}: {member.filename} is corrupt ({error}). Download {path.name} again and"
@@ -100,6 +102,16 @@ class SourceTree:
                 f"{path}: {member.filename} cannot be unpacked ({error}). Unpack {path.name} with"
                 " another program and give the folder instead."
             ) from None
+
+    def _unpack(self, path: Path, member: zipfile.ZipInfo) -> bytes:
+        # zipfile counts its open members without a lock; what takes time, unpacking, needs none
+        with self._lock:
+            opened = self._open(path).open(member)
+        try:
+            return opened.read()
+        finally:
+            with self._lock:
+                opened.close()
 
     def _open(self, path: Path) -> zipfile.ZipFile:
         if path not in self._zips:

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,11 @@ from numpy.typing import NDArray
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.record import MAX_INSTANCES
 
+MAX_PIXELS = 89_478_485
+"""Images of more are refused; Pillow's own bound."""
+
 _RGB_MODES = {"RGB", "RGBA", "P"}
+_OPENING = Lock()
 
 
 def decode_rgb(data: bytes, name: str) -> NDArray[np.uint8]:
@@ -95,20 +100,52 @@ def decode_mask(data: bytes, name: str) -> NDArray[np.bool_]:
     return mask
 
 
-def _open(data: bytes, name: str) -> Any:
+def open_bounded(data: bytes, name: str, max_pixels: int) -> Any:
+    """An image file of which only the head was read; `load_pixels` decodes it.
+
+    Raises:
+        DataError: the bytes are no image, or one of more than `max_pixels`.
+    """
     from PIL import Image
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
+    try:
+        # the filters of warnings belong to the process: threads that change them take turns, and
+        # the bound below does not rest on them
+        with _OPENING, warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             picture = Image.open(io.BytesIO(data))
-            picture.load()
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-            raise DataError(f"{name} is larger than any image expected here: {error}") from None
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
-            raise DataError(
-                f"{name} cannot be decoded ({error}). It is damaged or cut short: obtain it again."
-            ) from None
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{name} is larger than any image expected here: {error}") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise _undecodable(name, error) from None
+    if picture.width * picture.height > max_pixels:
+        raise DataError(
+            f"{name} is larger than any image expected here: {picture.width} x {picture.height}"
+        )
+    return picture
+
+
+def load_pixels(picture: Any, name: str) -> None:
+    """Decode the pixels of what `open_bounded` opened.
+
+    Raises:
+        DataError: they are damaged or cut short.
+    """
+    try:
+        picture.load()
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise _undecodable(name, error) from None
+
+
+def _undecodable(name: str, error: Exception) -> DataError:
+    return DataError(
+        f"{name} cannot be decoded ({error}). It is damaged or cut short: obtain it again."
+    )
+
+
+def _open(data: bytes, name: str) -> Any:
+    picture = open_bounded(data, name, MAX_PIXELS)
+    load_pixels(picture, name)
     return picture
 
 

@@ -1,12 +1,11 @@
 """Regions of slides, larger than the bound that other images are held to."""
 
-import io
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cerberus_bench.loaders.images import load_pixels, open_bounded
 from cerberus_bench.schema.errors import DataError
 
 MAX_PIXELS = 150_000_000
@@ -33,22 +32,11 @@ def decode_large_codes(data: bytes, name: str) -> NDArray[np.uint8]:
 
 
 def _load(data: bytes, name: str, modes: set[str]) -> Any:
-    from PIL import Image
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        try:
-            picture = Image.open(io.BytesIO(data))
-            if picture.width * picture.height > MAX_PIXELS:
-                raise DataError(f"{name} is larger than any image expected here: {picture.size}")
-            if picture.mode not in modes:
-                raise DataError(
-                    f"{name} has mode {picture.mode}; expected {' or '.join(sorted(modes))}. Take"
-                    " the file that the source distributes."
-                )
-            picture.load()
-        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-            raise DataError(
-                f"{name} cannot be decoded ({error}). It is damaged or cut short: obtain it again."
-            ) from None
+    picture = open_bounded(data, name, MAX_PIXELS)
+    if picture.mode not in modes:
+        raise DataError(
+            f"{name} has mode {picture.mode}; expected {' or '.join(sorted(modes))}. Take the file"
+            " that the source distributes."
+        )
+    load_pixels(picture, name)
     return picture

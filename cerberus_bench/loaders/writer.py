@@ -41,11 +41,18 @@ class TableWriter:
             ValueError: its split is not train, validation or test, or its id was added before.
             DataError: it cannot be stored.
         """
-        split = record.split
-        if split not in SPLITS or record.sample_id in self.hashes:
-            raise ValueError(f"{record.sample_id}: split {split!r}, or added twice")
-        row = to_row(record, self._spaces)
-        self.hashes[record.sample_id] = row["content_sha256"]
+        self.add_row(to_row(record, self._spaces))
+
+    def add_row(self, row: Row) -> None:
+        """Append what `to_row` made of a record.
+
+        Raises:
+            ValueError: its split is not train, validation or test, or its id was added before.
+        """
+        split, name = row["split"], row["sample_id"]
+        if split not in SPLITS or name in self.hashes:
+            raise ValueError(f"{name}: split {split!r}, or added twice")
+        self.hashes[name] = row["content_sha256"]
         if split not in self._splits:
             self._splits[split] = _SplitWriter(split_path(self._folder, split), self._schema)
         self._splits[split].add(row)

@@ -21,6 +21,7 @@ def harmonize(
     mpp: float | None = 0.5,
     allow_partial: bool = False,
     recipe: str | None = None,
+    workers: int | None = None,
     progress: Progress | None = None,
 ) -> "HarmoniseSummary":
     """Bring a source dataset to one resolution, one ontology and leakage-safe folds.
@@ -34,6 +35,8 @@ def harmonize(
         recipe: published recipe (ORG/NAME[@revision], or a folder) that every record is compared
             with before anything is written. None = the one of this dataset that was pulled last,
             if it is for this resolution; "none" = compare with none.
+        workers: images that are worked on at a time; None = one for each core. The result is the
+            same.
         progress: how far it is.
 
     Raises:
@@ -53,7 +56,13 @@ def harmonize(
 
     def build(folder: Path) -> "HarmoniseSummary":
         return harmonise_source(
-            reader, source, folder, mpp=mpp, allow_partial=allow_partial, progress=progress
+            reader,
+            source,
+            folder,
+            mpp=mpp,
+            allow_partial=allow_partial,
+            workers=workers,
+            progress=progress,
         )
 
     if expected is None:
