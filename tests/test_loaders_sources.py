@@ -50,7 +50,7 @@ def test_spec_is_complete(spec: DatasetSpec) -> None:
     assert set(spec.label_maps) == set(spec.tasks)
     assert all(label_map.task == task for task, label_map in spec.label_maps.items())
     assert spec.mpp > 0
-    assert spec.n_images > 0
+    assert (spec.n_images > 0) == spec.is_released
     assert spec.citation
     assert spec.how_to_get.endswith(".")
     assert re.fullmatch(r"\d+\.\d+\.\d+", spec.version)

@@ -25,7 +25,7 @@ from cerberus_bench.loaders.audit_report import (
     TaskAudit,
     TornGroup,
 )
-from cerberus_bench.loaders.image_hashes import near_pairs, perceptual_hash, pixel_hash
+from cerberus_bench.loaders.image_hashes import WORDS, near_pairs, perceptual_hash, pixel_hash
 from cerberus_bench.loaders.object_checks import (
     annotated,
     areas,
@@ -267,7 +267,7 @@ def _duplicate_sets(
     bits = dict.fromkeys(_equal_pairs(pixels), 0)
     copies = {j for _, j in bits}
     known = [i for i, h in enumerate(pictures) if h is not None and i not in copies]
-    stacked = np.array([pictures[i] for i in known], np.uint64).reshape(len(known), -1)
+    stacked = np.array([pictures[i] for i in known], np.uint64).reshape(len(known), WORDS)
     bits.update({(known[a], known[b]): distance for a, b, distance in near_pairs(stacked)})
     sets = []
     for joined in _joined(bits):

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from cerberus_bench.loaders.reader import Reader
 from cerberus_bench.loaders.sources import (
     bcss,
+    cerberus_private,
     conic,
     consep,
     cpm15,
@@ -71,6 +72,7 @@ _READERS: tuple[Reader, ...] = (
     midogpp.READER,
     segpath.READER,
     wsss4luad.READER,
+    cerberus_private.READER,
 )
 
 

@@ -23,6 +23,19 @@ class Evidence(StrEnum):
     UNVERIFIED = "unverified"
 
 
+class Access(StrEnum):
+    """How a dataset comes to its user."""
+
+    EMBEDDED = "embedded"
+    """This package makes it."""
+    PUBLIC = "public"
+    """`download` fetches all its files."""
+    GATED = "gated"
+    """Its user has to obtain at least one file; `how_to_get` says how."""
+    UNRELEASED = "unreleased"
+    """Its owners have not released it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Licence:
     """A licence by SPDX id, or a named custom one."""
@@ -119,6 +132,18 @@ class DatasetSpec:
     hub: tuple[str, str] | None = None
     """Repository and commit on the Hub, None while unpublished."""
     synthetic: bool = False
+    is_released: bool = True
+    """False = nobody but its owners has the files; the reader is for those."""
+
+    @property
+    def access(self) -> Access:
+        """How a user comes to the files."""
+        if self.synthetic:
+            return Access.EMBEDDED
+        if not self.is_released:
+            return Access.UNRELEASED
+        is_public = bool(self.files) and all(file.urls for file in self.files)
+        return Access.PUBLIC if is_public else Access.GATED
 
     @property
     def label_spaces(self) -> dict[str, LabelSpace]:

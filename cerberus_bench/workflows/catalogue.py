@@ -32,7 +32,7 @@ def _dataset(spec: DatasetSpec) -> dict[str, Any]:
         "name": spec.name,
         "title": spec.title,
         "tasks": list(spec.tasks),
-        "images": spec.n_images,
+        "images": spec.n_images or None,
         "objects": dict(spec.expected_objects),
         "mpp": spec.mpp,
         "licence": spec.licence.id,
@@ -45,10 +45,9 @@ def _dataset(spec: DatasetSpec) -> dict[str, Any]:
 
 
 def _state(spec: DatasetSpec) -> str:
-    """embedded, ready (harmonised below `data/`) or missing (see `how_to_get`)."""
-    if spec.synthetic:
-        return "embedded"
-    return "ready" if (LOCAL / spec.name / "dataset.json").exists() else "missing"
+    """`ready` where it lies harmonised below `data/`, else how to come to it (`Access`)."""
+    is_here = not spec.synthetic and (LOCAL / spec.name / "dataset.json").exists()
+    return "ready" if is_here else str(spec.access)
 
 
 def models(task: str | None = None) -> list[dict[str, Any]]:

@@ -9,9 +9,14 @@ HEADER = """\
 
 What the suite reads, as `cerberus-bench list datasets --markdown` prints it. *Evidence* says what a
 reader rests on: `real bytes` it was run on, `public code` it was written from, or `unverified`
-notes. Images and objects are those of the complete source, where they are known.
+notes. Images and objects are those of the complete source, where they are known. *State* is that
+before anything was obtained: `embedded` in the package, `public` (`download` fetches the files),
+`gated` (their user has to ask for at least one), or `unreleased` by their owners.
 """
-COLUMNS = ("name", "tasks", "images", "objects", "mpp", "licence", "redistribution", "evidence")
+COLUMNS = (
+    *("name", "tasks", "images", "objects", "mpp", "licence", "redistribution"),
+    *("evidence", "state"),
+)
 
 
 def datasets_page(specs: Sequence[DatasetSpec]) -> str:
@@ -34,6 +39,7 @@ def _cells(spec: DatasetSpec) -> tuple[str, ...]:
         spec.licence.id,
         str(spec.licence.redistribution),
         str(spec.evidence),
+        str(spec.access),
     )
 
 

@@ -66,6 +66,7 @@ SPEC = DatasetSpec(
     " code, give the folder that holds them.",
     group_level="image",
     evidence=Evidence.PUBLIC_CODE,
+    is_released=False,
     notes=(
         "How many images, glands, lumina and patches there are is not known.",
         "A Tissue mask marks what was annotated: where it is not white all over, coverage is"
