@@ -201,6 +201,11 @@ class _Seen:
                 n_flat=flat[name],
                 notes=_added(part.metadata.notes for part in parts),
                 n_missing=sum(_added(part.metadata.missing for part in parts).values()),
+                official_overlap={
+                    official: tuple(groups)
+                    for part in parts
+                    for official, groups in part.metadata.official_overlap.items()
+                },
             )
             for name, parts in by_name.items()
         )
@@ -208,8 +213,10 @@ class _Seen:
     def _state(
         self, dataset: DatasetAudit, fault: KnownFault, duplicates: Sequence[DuplicateSet]
     ) -> str:
-        if fault.kind is FaultKind.NOTE:
-            is_found = fault.text in dataset.notes
+        if fault.kind in (FaultKind.NOTE, FaultKind.OFFICIAL_LEAK):
+            shared = dataset.official_overlap.get(fault.record, ())
+            is_note = fault.kind is FaultKind.NOTE
+            is_found = fault.text in dataset.notes if is_note else fault.other in shared
             is_here = is_found or not dataset.n_missing
         else:
             names = {_record_of(member) for member in self.members}

@@ -96,6 +96,8 @@ class DatasetAudit:
     """What the reader counted -> how often."""
     n_missing: int
     """Images of the complete source that are not here."""
+    official_overlap: Mapping[str, tuple[str, ...]]
+    """Official part -> groups that it shares with the official training part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,9 @@ from cerberus_bench.loaders.instances import from_label_map
 from cerberus_bench.loaders.polygons import Rasterised, rasterise
 from cerberus_bench.schema.record import Instances
 
+SKIPPED = "polygons of fewer than three points, skipped"
+"""Note of a reader that paints."""
+
 Outline = NDArray[np.float64]
 """(n, 2) vertices x y, px; the pixel of column i spans i to i + 1."""
 
@@ -37,7 +40,7 @@ def covered(polygons: Sequence[Outline], shape: tuple[int, int]) -> NDArray[np.b
 def painting_notes(painted: Rasterised) -> dict[str, int]:
     """What painting did, in words; without what never happened."""
     notes = {
-        "polygons of fewer than three points, skipped": painted.n_skipped,
+        SKIPPED: painted.n_skipped,
         "polygons cut at the border of the image": painted.n_clipped,
         "polygons hidden by earlier ones or without a pixel": painted.n_hidden,
     }

@@ -74,6 +74,8 @@ class FaultKind(StrEnum):
     """Boxes or points that leave the image, or boxes without an area."""
     NOTE = "note"
     """Something that the reader counts while it reads."""
+    OFFICIAL_LEAK = "official leak"
+    """A part of the source's own split shares a group with its training part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +90,11 @@ class KnownFault:
     text: str
     """What is wrong, in one sentence; for `NOTE` the note of the reader, word for word."""
     record: str = ""
-    """Where it is; empty for `NOTE`."""
+    """Where it is; empty for `NOTE`; for `OFFICIAL_LEAK` the part, such as testB."""
     task: str = ""
     other: str = ""
-    """For `DUPLICATE`: the other record, as `<dataset>/<record>`."""
+    """For `DUPLICATE`: the other record, as `<dataset>/<record>`; for `OFFICIAL_LEAK`: the shared
+    group."""
 
 
 @dataclass(frozen=True, slots=True)

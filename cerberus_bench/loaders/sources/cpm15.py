@@ -18,6 +18,8 @@ from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, na
 from cerberus_bench.schema.dataset import (
     DatasetSpec,
     Evidence,
+    FaultKind,
+    KnownFault,
     Licence,
     Redistribution,
     SourceFile,
@@ -40,6 +42,7 @@ HOW_TO_GET = (
     " vqdang/hover_net)."
 )
 LEAK = "the TCGA patients of the images are not published, so shared patients cannot be found"
+_SWAPPED = "masks read from the file of the other image, by their size"
 
 SPEC = DatasetSpec(
     name="cpm15",
@@ -70,6 +73,7 @@ SPEC = DatasetSpec(
         f"Groups are images: {LEAK}.",
         "Nuclei have no classes.",
     ),
+    known_faults=(KnownFault(FaultKind.NOTE, _SWAPPED),),
 )
 
 _FILE = re.compile(
@@ -77,7 +81,6 @@ _FILE = re.compile(
 )
 _EXCHANGED = {"image04": "image05", "image05": "image04"}
 _LAST_20X = 7
-_SWAPPED = "masks read from the file of the other image, by their size"
 
 
 class Cpm15Reader:

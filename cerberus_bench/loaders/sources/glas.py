@@ -17,6 +17,8 @@ from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, na
 from cerberus_bench.schema.dataset import (
     DatasetSpec,
     Evidence,
+    FaultKind,
+    KnownFault,
     Licence,
     Redistribution,
     SourceFile,
@@ -63,6 +65,26 @@ SPEC = DatasetSpec(
         "Surface epithelium is not annotated: the label space is gland alone.",
         "15 glands consist of more than one connected component; they stay one instance.",
         "The grade is one of the whole image, so it is an attribute and no class.",
+    ),
+    known_faults=(
+        *(
+            KnownFault(
+                FaultKind.OFFICIAL_LEAK,
+                f"patient {patient} of testB is in the official training part as well",
+                record="testB",
+                other=f"glas/patient-{patient}",
+            )
+            for patient in (1, 2, 3, 5, 7)
+        ),
+        *(
+            KnownFault(
+                FaultKind.MULTI_PART,
+                f"gland 1 of {record} has several parts that do not touch",
+                record=record,
+                task="gland",
+            )
+            for record in ("testB_18", "testB_19")
+        ),
     ),
 )
 

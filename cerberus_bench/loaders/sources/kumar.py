@@ -42,6 +42,7 @@ SPEC = DatasetSpec(
     files=(SourceFile("MoNuSeg 2018 Training Data.zip"),),
     expected_images={part: len(records) for part, records in _PARTS.items()},
     expected_objects={"nuclei": 21_623},
+    known_faults=monuseg.SPEC.known_faults,
     notes=(
         "The images, groups and origins are those of MoNuSeg, so a model trained on MoNuSeg has"
         " seen all of Kumar.",

@@ -15,6 +15,8 @@ from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, na
 from cerberus_bench.schema.dataset import (
     DatasetSpec,
     Evidence,
+    FaultKind,
+    KnownFault,
     Licence,
     Redistribution,
     SourceFile,
@@ -62,6 +64,15 @@ SPEC = DatasetSpec(
         ),
     ),
     expected_images={"train": 209, "test": 85},
+    known_faults=tuple(
+        KnownFault(
+            FaultKind.OFFICIAL_LEAK,
+            f"patient {patient} of the test part is in the training part as well",
+            record="test",
+            other=f"tcga/{patient}",
+        )
+        for patient in ("TCGA-A2-A0ES", "TCGA-MP-A4T7")
+    ),
     official_leaks={
         "test": "patients TCGA-A2-A0ES and TCGA-MP-A4T7 are in train and in test; TCGA-G9-6356 is"
         " in test and in the training part of MoNuSeg and Kumar"

@@ -11,11 +11,13 @@ from cerberus_bench.loaders.archive import SourceTree
 from cerberus_bench.loaders.images import decode_rgb
 from cerberus_bench.loaders.listing import list_images, source_image
 from cerberus_bench.loaders.markup import parse_xml
-from cerberus_bench.loaders.outlines import paint
+from cerberus_bench.loaders.outlines import SKIPPED, paint
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
 from cerberus_bench.schema.dataset import (
     DatasetSpec,
     Evidence,
+    FaultKind,
+    KnownFault,
     Licence,
     Redistribution,
     SourceFile,
@@ -54,6 +56,7 @@ SPEC = DatasetSpec(
         " than three points and are skipped.",
         "Nuclei have no classes.",
     ),
+    known_faults=(KnownFault(FaultKind.NOTE, SKIPPED),),
 )
 
 _FILE = re.compile(r"(?:^|/)(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}[^/]*)\.(tiff?|xml)$", re.IGNORECASE)
