@@ -102,6 +102,8 @@ def _show_notes(result: ResultRecord) -> None:
         show.out.print(
             f"[bold yellow]{found.status}[/]: {escape(found.reason + shared)}", soft_wrap=True
         )
+    if found.images:
+        show.out.print(f"trained on: {', '.join(found.images)}", markup=False, soft_wrap=True)
 
 
 def _notes(result: ResultRecord) -> list[str]:

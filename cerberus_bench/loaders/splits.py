@@ -102,6 +102,45 @@ def shared_groups(trained_on: "Iterable[TrainedOn]", keys: Sequence[RecordKey]) 
     return sorted({key.group for key in keys if forest.root(key.group) in seen})
 
 
+def shared_images(trained_on: "Iterable[TrainedOn]", keys: Sequence[RecordKey]) -> list[str]:
+    """Records whose very image a model has seen, with the name that it had there if another."""
+    seen = {origin for part in trained_on for origin in part.origins}
+    named = []
+    for key in keys:
+        own = [origin for origin in key.origins if origin in seen]
+        if own:
+            here = key.sample_id.partition("@")[0]
+            elsewhere = [origin for origin in own if origin != here]
+            named.append(key.sample_id + (f" ({', '.join(elsewhere)})" if elsewhere else ""))
+    return sorted(named, key=natural_order)
+
+
+def refuse_test_fold(keys: Sequence[RecordKey], test_fold: int) -> None:
+    """Refuse training records that the fold table of this version tests on.
+
+    Splits as stored keep to the table, unless a folder was made by another version or elsewhere.
+
+    Raises:
+        DataError: there are such records; names them.
+    """
+    known = _table_folds()
+    components = components_of(keys)
+    held = {
+        component
+        for key, component in zip(keys, components, strict=True)
+        for member in (component, key.group, *key.origins)
+        if known.get(member) == test_fold
+    }
+    leaking = [k.sample_id for k, c in zip(keys, components, strict=True) if c in held]
+    if leaking:
+        more = f" and {len(leaking) - 5} more" if len(leaking) > 5 else ""
+        raise DataError(
+            f"fold {test_fold} tests on patients or images of {', '.join(leaking[:5])}{more}, so"
+            " they may not be trained on. Their folder has other folds than this version: harmonise"
+            " the source again."
+        )
+
+
 def check_contamination(
     trained_on: "Sequence[TrainedOn] | None",
     keys: Sequence[RecordKey],
@@ -122,6 +161,7 @@ def check_contamination(
     from cerberus_bench.schema.result import Contamination
 
     own = shared_groups(trained_on, keys) if trained_on is not None else []
+    images = shared_images(trained_on, keys) if trained_on is not None else []
     shared = sorted({*own, *official_shared}, key=natural_order)
     reasons = []
     if official_shared:
@@ -130,7 +170,8 @@ def check_contamination(
             " part of the source's own split"
         )
     if own:
-        reasons.append(f"the model was trained on {_groups(len(own))} of those scored here")
+        same = f", {len(images)} of the images themselves" if images else ""
+        reasons.append(f"the model was trained on {_groups(len(own))} of those scored here{same}")
     elif trained_on is None:
         reasons.append("what the model was trained on is not known")
     status = "contaminated" if shared else "unknown" if trained_on is None else "clean"
@@ -138,6 +179,7 @@ def check_contamination(
         {
             "status": status,
             "shared": shared,
+            "images": images,
             "reason": "; ".join(reasons) or "no group or origin in common with the training data",
         }
     )

@@ -73,6 +73,10 @@ class Contamination(BaseModel):
     status: Literal["clean", "contaminated", "unknown"]
     shared: list[str]
     """Groups or origins on both sides."""
+    images: list[str] = []
+    """Scored records whose very image was trained on, under this name or that of the dataset that
+    it comes from: `lizard/glas_1 (glas/testB_10)`. The others of `shared` are other images of the
+    same patient or slide. Empty in results of versions that did not list them."""
     reason: str
 
 

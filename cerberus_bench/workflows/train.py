@@ -60,8 +60,10 @@ def train(
         Where the model is, its best validation score, steps and seconds.
 
     Raises:
-        DataError: a name is unknown, a split is empty, or the data does not teach a task.
+        DataError: a name is unknown, a split is empty, the data does not teach a task, or a folder
+            has other folds than this version and holds records that `fold` tests on.
     """
+    from cerberus_bench.loaders.splits import refuse_test_fold
     from cerberus_bench.model_zoo.recipe import load_recipe
     from cerberus_bench.model_zoo.training import TrainConfig
     from cerberus_bench.model_zoo.training import train as run
@@ -84,6 +86,8 @@ def train(
     )
     sources = [open_data(n, split="train", fold=fold, progress=progress) for n in names]
     validation = _validation(names, fold, progress)
+    folded = [part for part in (*sources, *validation) if not part.metadata.fixed_roles]
+    refuse_test_fold([key for part in folded for key in part.keys], fold)
     done = run(config, sources, validation, out, resume=resume, on_progress=on_progress)
     return {
         "model": str(done.model),

@@ -1,5 +1,6 @@
 """GlaS: a flat folder of bitmaps and a Grade.csv with CR line ends and blanks before values."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,18 +21,26 @@ PATIENTS = {
     "testB_2": "5",
 }
 """All images of the fake dataset -> patient."""
+MULTI_PART = ("testB_18", "testB_19")
+"""Images whose gland 1 has several parts, here as in the true dataset."""
 
 
-def write(root: Path, records: tuple[str, ...] = tuple(PATIENTS)) -> Path:
-    """Write some of the images; Grade.csv always names all."""
+def write(
+    root: Path,
+    records: tuple[str, ...] = tuple(PATIENTS),
+    patients: Mapping[str, str] = PATIENTS,
+) -> Path:
+    """Write some of the images; Grade.csv always names all of `patients`."""
     folder = root / FOLDER
     folder.mkdir(parents=True)
     for number, record in enumerate(records):
         Image.fromarray(picture(number, SHAPE)).save(folder / f"{record}.bmp")
         labels = blocks(SHAPE, N_GLANDS).astype(np.uint8)
+        if record in MULTI_PART:
+            labels[30:36, 30:36] = 1
         Image.fromarray(labels).save(folder / f"{record}_anno.bmp")
     rows = ["name,patient ID, grade (GlaS), grade (Sirinukunwattana et al. 2015)"]
-    for record, patient in PATIENTS.items():
+    for record, patient in patients.items():
         rows.append(f"{record},{patient}, malignant, moderately-to-poorly differentated")
     (folder / "Grade.csv").write_bytes("\r".join(rows).encode())
     return root
