@@ -38,10 +38,16 @@ SPEC = DatasetSpec(
         " Bowl, Nature Methods 2019",
     ),
     home="bbbc.broadinstitute.org",
-    how_to_get="Download stage1_train.zip from BBBC038 of the Broad Bioimage Benchmark Collection.",
+    how_to_get="`download` fetches stage1_train.zip from BBBC038 of the Broad Bioimage Benchmark"
+    " Collection.",
     group_level="image",
     evidence=Evidence.UNVERIFIED,
-    files=(SourceFile("stage1_train.zip"),),
+    files=(
+        SourceFile(
+            "stage1_train.zip",
+            urls=("https://data.broadinstitute.org/bbbc/BBBC038/stage1_train.zip",),
+        ),
+    ),
     expected_images={"all": 108},
     notes=(
         "Only images in colour are listed: fluorescence and grey bright field are no H&E. Whether"

@@ -37,6 +37,13 @@ CLASSES: Mapping[int | str, str] = {
 """Channel of masks.npy -> class."""
 BACKGROUND = 5
 """The channel after them. The README of the source says 6, which is not there."""
+_PAGE = "https://warwick.ac.uk/fac/cross_fac/tia/data/pannuke"
+_SHA256 = {
+    "fold_1": "6e19ad380300e8ce9480f9ab6a14cc91fa4b6a511609b40e3d70bdf9c881ed0b",
+    "fold_2": "5bc540cc509f64b5f5a274d6e5a245527dbd3e6d3155d43555115c5d54709b07",
+    "fold_3": "c14d372981c42f611ebc80afad01702b89cad8c1b3089daa31931cf5a4b1a39d",
+}
+"""As torch-em (torch_em/data/datasets/pannuke.py) and another public downloader have them."""
 
 SPEC = DatasetSpec(
     name="pannuke",
@@ -53,12 +60,15 @@ SPEC = DatasetSpec(
         "Gamper et al., PanNuke dataset extension, insights and baselines, arXiv 2003.10778",
     ),
     home="warwick.ac.uk",
-    how_to_get="Download fold_1.zip, fold_2.zip and fold_3.zip from the PanNuke page of the Tissue"
-    " Image Analytics Centre and unpack them into one folder: their arrays have up to 9 GB and are"
-    " mapped from disk.",
+    how_to_get="`download` fetches fold_1.zip, fold_2.zip and fold_3.zip from the PanNuke page of"
+    " the Tissue Image Analytics Centre. Unpack them into another folder and give that one: their"
+    " arrays have up to 9 GB and are mapped from disk.",
     group_level="image",
     evidence=Evidence.PUBLIC_CODE,
-    files=tuple(SourceFile(f"fold_{fold}.zip") for fold in (1, 2, 3)),
+    files=tuple(
+        SourceFile(f"{fold}.zip", sha256=hash_, urls=(f"{_PAGE}/{fold}.zip",))
+        for fold, hash_ in _SHA256.items()
+    ),
     expected_images={"fold_1": 2656, "fold_2": 2523, "fold_3": 2722},
     expected_objects={"nuclei": 189_744},
     official_leaks={
