@@ -20,7 +20,7 @@ SPACES = {
 }
 THREE = {"epithelial", "inflammatory", "connective"}
 TWO = {"epithelial", "inflammatory"}
-FOUR_IMMUNE = {"lymphocyte", "neutrophil"}
+SHARED_IMMUNE = {"lymphocyte", "neutrophil"}
 MEET = {
     ("pannuke", "lizard"): (THREE, {"dead"}, set()),
     ("pannuke", "consep"): (THREE, {"dead"}, {"other"}),
@@ -32,19 +32,19 @@ MEET = {
     ),
     ("lizard", "consep"): (THREE, set(), {"other"}),
     ("lizard", "monusac"): (
-        {"epithelial", *FOUR_IMMUNE},
+        {"epithelial", *SHARED_IMMUNE},
         {"plasma", "eosinophil", "connective"},
         {"macrophage"},
     ),
     ("lizard", "nucls"): (
-        {"epithelial", "connective", "plasma", "eosinophil", *FOUR_IMMUNE},
+        {"epithelial", "connective", "plasma", "eosinophil", *SHARED_IMMUNE},
         set(),
         {"macrophage", "mitotic", "dead"},
     ),
     ("consep", "monusac"): (TWO, {"connective", "other"}, set()),
     ("consep", "nucls"): (THREE, {"other"}, {"mitotic", "dead"}),
     ("monusac", "nucls"): (
-        {"epithelial", "macrophage", *FOUR_IMMUNE},
+        {"epithelial", "macrophage", *SHARED_IMMUNE},
         set(),
         {"fibroblast", "endothelial", "plasma", "eosinophil", "mitotic", "dead"},
     ),
