@@ -51,11 +51,24 @@ def _state(spec: DatasetSpec) -> str:
 
 
 def models(task: str | None = None) -> list[dict[str, Any]]:
-    """One row a model of the zoo that has an output for `task` (any where None)."""
+    """One row a model that predicts `task` (any where None): the zoo, then the baselines."""
+    from cerberus_bench.model_zoo.classical import CLASSICAL
     from cerberus_bench.model_zoo.registry import MODELS
 
     wanted = {name: spec for name, spec in MODELS.items() if task is None or task in spec.tasks}
-    return [_model(name, spec) for name, spec in wanted.items()]
+    return [_model(name, spec) for name, spec in wanted.items()] + [
+        {
+            "name": name,
+            "tasks": [model.task],
+            "outputs": [f"{model.task}.instance"],
+            "parameters": 0,
+            "gflop": 0.0,
+            "weights": "needs none",
+            "description": model.description,
+        }
+        for name, model in CLASSICAL.items()
+        if task in (None, model.task)
+    ]
 
 
 def _model(name: str, spec: NetworkSpec) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from cerberus_bench.schema.tasks import INSTANCE_TASKS, TASKS
 
 if TYPE_CHECKING:
     from cerberus_bench.model_zoo.checkpoint import LoadedModel
+    from cerberus_bench.model_zoo.classical import ClassicalModel
 
 
 RANDOM = "random:"
@@ -46,8 +47,9 @@ def find_model(name: str, *, trust: bool = False) -> Predictor:
     """A predictor from a name.
 
     Args:
-        name: a zoo name, a model file, `hf:ORG/NAME[@revision]` on the Hub, `random:<zoo name>`
-            (random weights, the floor of every comparison), or `module:factory`.
+        name: a zoo name, a classical baseline of `list models`, a model file,
+            `hf:ORG/NAME[@revision]` on the Hub, `random:<zoo name>` (random weights, the floor of
+            every comparison), or `module:factory`.
         trust: allow `module:factory`, which runs its code.
 
     Raises:
@@ -55,7 +57,10 @@ def find_model(name: str, *, trust: bool = False) -> Predictor:
         HubError: the Hub cannot be reached, and the model was not pulled before.
     """
     from cerberus_bench.model_zoo import load_model, untrained
+    from cerberus_bench.model_zoo.classical import CLASSICAL
 
+    if name in CLASSICAL:
+        return ClassicalPredictor(name, CLASSICAL[name])
     if name.startswith(RANDOM):
         return NetworkPredictor(untrained(name.removeprefix(RANDOM)))
     if name.startswith(PREFIX):
@@ -120,6 +125,44 @@ class CallablePredictor:
         return Prediction(
             sample_id=record.sample_id,
             instances={t: as_instances(found[t], record, t) for t in tasks if t in found},
+        )
+
+
+@dataclass(frozen=True)
+class ClassicalPredictor:
+    """A baseline without weights."""
+
+    name: str
+    model: "ClassicalModel"
+
+    @property
+    def label_spaces(self) -> Mapping[str, LabelSpace]:
+        """Its one task, without classes."""
+        return {self.model.task: LabelSpace(self.model.task, ())}
+
+    @property
+    def info(self) -> ModelInfo:
+        """Model facts: nothing was trained, so nothing was seen."""
+        return ModelInfo(
+            name=self.name,
+            file_sha256=None,
+            architecture=self.model.description,
+            tasks=[self.model.task],
+            kind="single",
+            parameters=0,
+            trained_on=[],
+        )
+
+    def predict(self, record: Record, tasks: Collection[str]) -> Prediction:
+        """Segment the image at its own resolution."""
+        labels = {
+            task: self.model.segment(record.image, record.mpp)
+            for task in tasks
+            if task == self.model.task
+        }
+        return Prediction(
+            sample_id=record.sample_id,
+            instances={task: as_instances(found, record, task) for task, found in labels.items()},
         )
 
 
