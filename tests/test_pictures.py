@@ -397,8 +397,10 @@ def test_report_shows_examples_side_by_side(tmp_path: Path) -> None:
     ]
     page = report_page(tmp_path, examples)
     sources = [attrs["src"] or "" for tag, attrs in page.tags if tag == "img"]
-    assert len(sources) == 3 + 3 + 1
-    assert "0.250 toy/1 group toy/g 1 missed, 0 spurious image truth prediction" in page.words
+    panels_and_layers = 3 + 2
+    assert len(sources) == 2 * panels_and_layers + 1
+    toggles = "on the image: truth prediction"
+    assert f"0.250 toy/1 group toy/g 1 missed, 0 spurious {toggles} image truth" in page.words
     assert "undefined toy/2 group toy/g" in page.words
     assert "✗ wrong Stroma, predicted Debris (0.81) toy/3, group toy/g" in page.words
     assert page.words.index("Worst images") < page.words.index("Best images")

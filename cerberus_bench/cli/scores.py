@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cerberus_bench.workflows.evaluate import Evaluation
 
 Report = Annotated[
-    bool, typer.Option("--report", help="Also write an HTML with the best and worst images.")
+    bool, typer.Option("--report", help="Also write an HTML that shows where the model fails.")
 ]
 Classes = Annotated[bool, typer.Option("--classes", help="Print a row for every class too.")]
 

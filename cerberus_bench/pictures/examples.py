@@ -1,16 +1,18 @@
-"""Best and worst images of a task: image, truth and prediction side by side."""
+"""Best, middle and worst images of a task: image, truth and prediction side by side."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cerberus_bench.pictures.draw import Image, LabelImage, boxes, outline, tint
+from cerberus_bench.pictures.draw import Image, LabelImage, boxes, outline, rgb, tint
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.record import check_image
 from cerberus_bench.schema.tasks import TASKS, Kind
+
+Layer = NDArray[np.uint8]
 
 MATCHED = "#1fe09a"
 MISSED = "#ffd60a"
@@ -34,7 +36,7 @@ class Example:
     group: str
     score: float | None
     """Headline score of the task on this image; None where it is undefined."""
-    rank: Literal["best", "worst"]
+    rank: Literal["best", "median", "worst"]
     image: Image
     """(H, W, 3) uint8."""
     truth: NDArray[Any] | None = None
@@ -71,6 +73,10 @@ def panels(example: Example) -> tuple[Image, ...]:
     """
     if example.kind is Kind.TILE_CLASS:
         return (_resized(example.image, THUMBNAIL_SIDE, THUMBNAIL_SIDE),)
+    return _panels(example, tinted=True)
+
+
+def _panels(example: Example, *, tinted: bool) -> tuple[Image, Image, Image]:
     image = _resized(example.image, MIN_SIDE, MAX_SIDE)
     truth, prediction = np.asarray(example.truth), np.asarray(example.prediction)
     scale = image.shape[0] / example.image.shape[0]
@@ -83,17 +89,39 @@ def panels(example: Example) -> tuple[Image, ...]:
     line = NUCLEUS_LINE if example.task == "nuclei" else OBJECT_LINE
     return (
         image,
-        _drawn_instances(image, truth, example.missed, MISSED, line),
-        _drawn_instances(image, prediction, example.spurious, SPURIOUS, line),
+        _drawn_instances(image, truth, example.missed, MISSED, line, tinted),
+        _drawn_instances(image, prediction, example.spurious, SPURIOUS, line, tinted),
     )
 
 
+def layers(example: Example) -> tuple[Layer, ...]:
+    """Outlines alone, of the truth and of the prediction, to be laid over the image.
+
+    Returns:
+        Two (h, w) uint8 arrays of the size of the panels: 0 nothing, 1 the outline of a matched
+        object, 2 of a missed or a spurious one. Nothing for tissue.
+    """
+    if example.kind is Kind.TILE_CLASS:
+        return ()
+    # the outlines of black panels are all that is not black; tints are left out
+    image = np.zeros_like(example.image)
+    bare = replace(example, image=image)
+    _, truth, prediction = _panels(bare, tinted=False)
+    return tuple(_layer(drawn) for drawn in (truth, prediction))
+
+
+def _layer(drawn: Image) -> Layer:
+    matched = (drawn == np.array(rgb(MATCHED), np.uint8)).all(axis=2)
+    return np.where(matched, 1, 2 * drawn.any(axis=2)).astype(np.uint8)
+
+
 def _drawn_instances(
-    image: Image, labels: LabelImage, wrong: Iterable[int], colour: str, line: int
+    image: Image, labels: LabelImage, wrong: Iterable[int], colour: str, line: int, tinted: bool
 ) -> Image:
     grid = _nearest(labels, image.shape[:2])
     errors = np.where(np.isin(grid, list(wrong)), grid, 0)
-    drawn = outline(tint(image, errors, colour), grid - errors, MATCHED, line)
+    below = tint(image, errors, colour) if tinted else image
+    drawn = outline(below, grid - errors, MATCHED, line)
     return outline(drawn, errors, colour, line + 1)
 
 

@@ -1,12 +1,20 @@
-"""The report of one evaluation as a single HTML file: scores, then best and worst images."""
+"""The report of one evaluation as a single HTML file: scores, where the model fails, images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cerberus_bench.pictures.examples import MATCHED, MISSED, SPURIOUS, Example, panels
+from cerberus_bench.pictures.breakdown import SHOWN_GROUPS, Breakdown
+from cerberus_bench.pictures.examples import (
+    MATCHED,
+    MISSED,
+    SPURIOUS,
+    Example,
+    layers,
+    panels,
+)
 from cerberus_bench.pictures.overlay import class_colour
-from cerberus_bench.pictures.shell import data_uri, render_page, write_page
+from cerberus_bench.pictures.shell import data_uri, layer_uri, render_page, write_page
 from cerberus_bench.pictures.wording import (
     AVERAGING_NAMES,
     FEW_GROUPS,
@@ -64,6 +72,8 @@ class Card:
     score: str
     images: list[str]
     """Data URIs: image, truth, prediction; the image alone for tissue."""
+    layers: list[str]
+    """Data URIs of the outlines alone: truth, prediction; none for tissue."""
     note: str
     """What is missed and spurious, or the classes of a patch."""
     correct: bool | None
@@ -72,7 +82,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """Best or worst images of a task."""
+    """Best, middle or worst images of a task."""
 
     heading: str
     cards: list[Card]
@@ -90,6 +100,7 @@ class Section:
     """Names of the classes scored, and of those that one side only can express."""
     galleries: list[Gallery]
     thumbnails: bool
+    breakdown: Breakdown | None
 
     @property
     def headlines(self) -> list[Row]:
@@ -97,18 +108,28 @@ class Section:
         return [row for block in self.blocks for row in block.rows if row.score.headline]
 
 
-def evaluation_report(result: ResultRecord, examples: Sequence[Example], out: Path) -> Path:
+def evaluation_report(
+    result: ResultRecord,
+    examples: Sequence[Example],
+    out: Path,
+    breakdowns: Sequence[Breakdown] = (),
+) -> Path:
     """Write the report of one evaluation as one HTML file that needs no network.
 
     Args:
         result: what was scored, and how well.
-        examples: images to show, in the order in which they are to appear within best and worst.
+        examples: images to show, in the order in which they are to appear within their rank.
         out: file to write; its folder is made.
+        breakdowns: tasks taken apart; at most one a task.
 
     Returns:
         The file.
     """
-    sections = [_section(task, result.report, examples) for task in _tasks(result, examples)]
+    apart = {breakdown.task: breakdown for breakdown in breakdowns}
+    sections = [
+        _section(task, result.report, examples, apart.get(task))
+        for task in _tasks(result, examples)
+    ]
     html = render_page(
         "report.html",
         title=f"{result.model.name} on {result.data.name}",
@@ -118,6 +139,7 @@ def evaluation_report(result: ResultRecord, examples: Sequence[Example], out: Pa
         few_groups=result.report.n_groups < FEW_GROUPS,
         not_predicted=[task_name(task) for task in result.report.not_predicted],
         not_annotated=[task_name(task) for task in result.report.not_annotated],
+        shown_groups=SHOWN_GROUPS,
         colours={"matched": MATCHED, "missed": MISSED, "spurious": SPURIOUS},
     )
     return write_page(html, out)
@@ -129,10 +151,12 @@ def _tasks(result: ResultRecord, examples: Sequence[Example]) -> list[str]:
     return [task for task in dict.fromkeys(named) if task in shown]
 
 
-def _section(task: str, report: ScoreReport, examples: Sequence[Example]) -> Section:
+def _section(
+    task: str, report: ScoreReport, examples: Sequence[Example], breakdown: Breakdown | None
+) -> Section:
     partition = report.partitions.get(task)
     own = [example for example in examples if example.task == task]
-    ranks = ("worst", "best")
+    ranks = ("worst", "median", "best")
     galleries = [
         Gallery(rank, [_card(example) for example in own if example.rank == rank])
         for rank in ranks
@@ -146,6 +170,7 @@ def _section(task: str, report: ScoreReport, examples: Sequence[Example]) -> Sec
         _class_names(task, partition),
         galleries,
         task in TASKS and TASKS[task].kind is Kind.TILE_CLASS,
+        breakdown,
     )
 
 
@@ -195,6 +220,10 @@ def _card(example: Example) -> Card:
         example.group,
         UNDEFINED if example.score is None else f"{example.score:.3f}",
         [data_uri(panel) for panel in panels(example)],
+        [
+            layer_uri(layer, (MATCHED, wrong))
+            for layer, wrong in zip(layers(example), (MISSED, SPURIOUS), strict=False)
+        ],
         _patch_note(example) if tissue else _object_note(example),
         example.truth_class == example.predicted_class if tissue else None,
     )

@@ -2,13 +2,15 @@
 
 import base64
 import io
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from cerberus_bench.pictures.draw import Image
+from cerberus_bench.pictures.draw import Image, rgb
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -34,6 +36,22 @@ def data_uri(image: Image, *, lossless: bool = False) -> str:
         picture.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0, optimize=True)
     kind = "png" if lossless else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def layer_uri(layer: NDArray[np.uint8], colours: Sequence[str]) -> str:
+    """A transparent PNG as a `data:` URI, to be laid over an image.
+
+    Args:
+        layer: (H, W), 0 = nothing, i = the i-th colour from 1.
+        colours: `#rrggbb`.
+    """
+    from PIL import Image as Pillow
+
+    picture = Pillow.fromarray(layer, "P")
+    picture.putpalette([0, 0, 0, *(part for colour in colours for part in rgb(colour))])
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True, transparency=0)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
 def render_page(template: str, **context: object) -> str:

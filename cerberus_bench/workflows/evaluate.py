@@ -1,12 +1,13 @@
 """`eval`: a model's predictions on a dataset, scored, and kept as a result record."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cerberus_bench.provenance import now_utc, provenance
+from cerberus_bench.schema.labels import LabelSpace
 from cerberus_bench.schema.prediction import Prediction
 from cerberus_bench.schema.record import Record
 from cerberus_bench.schema.result import DataInfo, ModelInfo, ResultRecord
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from cerberus_bench.eval.score import Scorer
     from cerberus_bench.loaders.table import Table
+    from cerberus_bench.workflows.breakdown import Observations
 
 Predict = Callable[[Record], Prediction]
 
@@ -119,8 +121,16 @@ def run_evaluation(
         return predictor.predict(record, tasks)
 
     folder = None if predictions is None else predictions / source.name
-    scorer = _score(source, predict, predictor, folder, progress)
-    return keep_result(source, scorer, predictor.info, predict, out=out, report=report)
+    observed = observations(source, predictor.label_spaces) if report else None
+    scorer = _score(source, predict, predictor, folder, observed, progress)
+    return keep_result(source, scorer, predictor.info, predict, out=out, observed=observed)
+
+
+def observations(source: "Table", label_spaces: Mapping[str, LabelSpace]) -> "Observations":
+    """An empty notebook for what the report of a source shows beyond its counts."""
+    from cerberus_bench.workflows.breakdown import Observations
+
+    return Observations(source.label_spaces, label_spaces)
 
 
 def _score(
@@ -128,6 +138,7 @@ def _score(
     predict: Predict,
     predictor: Predictor,
     predictions: Path | None,
+    observed: "Observations | None",
     progress: Progress | None,
 ) -> "Scorer":
     from cerberus_bench.eval.predictions import PredictionsFolderWriter
@@ -142,6 +153,8 @@ def _score(
         for record in tracked(source, f"{info.name} on {source.name}", progress):
             prediction = predict(record)
             scorer.add(record, prediction)
+            if observed:
+                observed.add(record, prediction)
             if writer:
                 writer.add(prediction)
     return scorer
@@ -154,7 +167,7 @@ def keep_result(
     predict: Predict,
     *,
     out: Path | None,
-    report: bool,
+    observed: "Observations | None" = None,
 ) -> Evaluation:
     """Make the result record of a scored source and write it, its counts and its report.
 
@@ -164,7 +177,7 @@ def keep_result(
         model: what was scored.
         predict: the prediction for a record, asked for again for the images of the report.
         out: folder of results; None writes nothing.
-        report: whether to write the HTML.
+        observed: what was noted of every image, for the HTML; None writes no HTML.
     """
     result = ResultRecord(
         model=model,
@@ -177,7 +190,7 @@ def keep_result(
     if out is None:
         return Evaluation(result, None)
     path = _write(result, scorer, out)
-    page = _write_report(result, scorer, source, predict, path) if report else None
+    page = _write_report(result, scorer, source, predict, observed, path) if observed else None
     return Evaluation(result, path, page)
 
 
@@ -208,10 +221,17 @@ def _write(result: ResultRecord, scorer: "Scorer", out: Path) -> Path:
 
 
 def _write_report(
-    result: ResultRecord, scorer: "Scorer", source: "Table", predict: Predict, path: Path
+    result: ResultRecord,
+    scorer: "Scorer",
+    source: "Table",
+    predict: Predict,
+    observed: "Observations",
+    path: Path,
 ) -> Path:
     from cerberus_bench.pictures import evaluation_report
+    from cerberus_bench.workflows.breakdown import find_breakdowns
     from cerberus_bench.workflows.examples import find_examples
 
     examples = find_examples(scorer, source, predict)
-    return evaluation_report(result, examples, path.with_suffix(".html"))
+    breakdowns = find_breakdowns(scorer, observed)
+    return evaluation_report(result, examples, path.with_suffix(".html"), breakdowns)

@@ -1,4 +1,4 @@
-"""The best and the worst images of each task, predicted again for the report."""
+"""The best, the middle and the worst images of each task, predicted again for the report."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -6,25 +6,24 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cerberus_bench.eval.estimates import image_values
 from cerberus_bench.eval.image_counts import ImageCounts
 from cerberus_bench.eval.matching import match
 from cerberus_bench.eval.overlap import overlap
-from cerberus_bench.eval.protocol import PROTOCOL, Definition, Scope
 from cerberus_bench.pictures import Example
 from cerberus_bench.schema.prediction import Prediction
 from cerberus_bench.schema.record import Record, RecordSource
 from cerberus_bench.schema.tasks import INSTANCE_TASKS
+from cerberus_bench.workflows.breakdown import image_definition
 
 if TYPE_CHECKING:
     from cerberus_bench.eval.score import Scorer
 
 PER_TASK = 3
-"""How many best and how many worst images are shown of a task."""
+"""How many worst, how many middle and how many best images are shown of a task at most."""
 
-Rank = Literal["best", "worst"]
+Rank = Literal["best", "median", "worst"]
 
 
 def find_examples(
@@ -45,28 +44,23 @@ def find_examples(
 
 
 def _ranked(task: str, counts: ImageCounts) -> Iterator[tuple[Rank, str, float]]:
-    """(rank, sample id, score): worst images first, then the best; none twice."""
-    values = _image_scores(task, counts)
+    """(rank, sample id, score): worst images first, the middle, then the best; none twice."""
+    definition = image_definition(task, counts)
+    if definition is None:
+        return
+    values = image_values(definition, counts)
     defined = [i for i in np.argsort(values, kind="stable").tolist() if not math.isnan(values[i])]
     n = min(PER_TASK, len(defined) // 2)
-    worst, best = defined[:n], defined[::-1][:n]
-    chosen: tuple[tuple[Rank, list[int]], ...] = (("worst", worst), ("best", best))
+    n_middle = min(PER_TASK, len(defined) - 2 * n)
+    start = (len(defined) - n_middle) // 2
+    chosen: tuple[tuple[Rank, list[int]], ...] = (
+        ("worst", defined[:n]),
+        ("median", defined[start : start + n_middle]),
+        ("best", defined[::-1][:n]),
+    )
     for rank, rows in chosen:
         for i in rows:
             yield rank, counts.sample_ids[i], float(values[i])
-
-
-def _image_scores(task: str, counts: ImageCounts) -> NDArray[np.float64]:
-    """(n_images,) the first headline of the task that single images have."""
-    for definition in PROTOCOL[task]:
-        if (
-            isinstance(definition, Definition)
-            and definition.scope is Scope.ALL
-            and definition.unit is None
-            and counts.has(definition.columns)
-        ):
-            return image_values(definition, counts)
-    return np.full(len(counts), np.nan)
 
 
 def _example(

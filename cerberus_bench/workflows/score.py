@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cerberus_bench.eval.predictions import PredictionsFolder
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.workflows.data import open_data
-from cerberus_bench.workflows.evaluate import Evaluation, keep_result
+from cerberus_bench.workflows.evaluate import Evaluation, keep_result, observations
 from cerberus_bench.workflows.progress import Progress
 
 if TYPE_CHECKING:
@@ -47,9 +47,14 @@ def score_folder(
             f" is {source.name} {source.fingerprint[:12]}. Predict these records again."
         )
 
+    observed = observations(source, folder.label_spaces) if report else None
+
     def score_one(index: int) -> Scorer:
         one, record = Scorer(source.label_spaces, folder.label_spaces), source[index]
-        one.add(record, folder.read(record.sample_id))
+        prediction = folder.read(record.sample_id)
+        one.add(record, prediction)
+        if observed:
+            observed.add(record, prediction)
         return one
 
     scorer = Scorer(source.label_spaces, folder.label_spaces)
@@ -63,7 +68,7 @@ def score_folder(
         manifest.model,
         lambda record: folder.read(record.sample_id),
         out=out,
-        report=report,
+        observed=observed,
     )
 
 
