@@ -214,6 +214,10 @@ def test_what_is_no_honest_result_is_not_offered(
     bent.write_text(json.dumps(raw))
     with pytest.raises(DataError, match=r"bent.json"):
         submit(bent, RESULTS)
+    alone = tmp_path / "alone.json"
+    alone.write_bytes(result.read_bytes())
+    with pytest.raises(DataError, match=r"alone.counts.parquet is missing"):
+        submit(alone, RESULTS)
     with pytest.raises(DataError, match="give the path of a result file"):
         submit(tmp_path / "none.json", RESULTS)
     with pytest.raises(DataError, match="leave out the revision"):

@@ -12,6 +12,7 @@ from result_builders import make_result
 
 from cerberus_bench.eval.image_counts import Boxes, ImageCounts
 from cerberus_bench.eval.intervals import FEW_GROUPS
+from cerberus_bench.eval.protocol import PROTOCOL_VERSION
 from cerberus_bench.eval.scores import scores_of
 from cerberus_bench.leaderboard import (
     Board,
@@ -159,7 +160,6 @@ def test_without_counts_nothing_is_ranked_and_the_board_says_so(tmp_path: Path) 
         {"data": {"fingerprint": "ee" * 32}},
         {"data": {"split": "val"}},
         {"data": {"fold": 1}},
-        {"report": {"protocol_version": 2}},
     ],
     ids=lambda changes: next(iter(next(iter(changes.values())))),
 )
@@ -317,6 +317,27 @@ def test_counts_of_another_result_are_refused(tmp_path: Path) -> None:
     path = put(tmp_path, "two", [6] * 12)
     write_counts(counts_path(path), {"nuclei": image_counts([9] * 12)})
     with pytest.raises(DataError, match=r"counts\.parquet"):
+        leaderboard(tmp_path)
+
+
+@pytest.mark.parametrize("version", [0, PROTOCOL_VERSION + 1])
+def test_a_protocol_that_cannot_be_checked_is_refused(tmp_path: Path, version: int) -> None:
+    put(tmp_path, "one", [5] * 12, report={"protocol_version": version})
+    with pytest.raises(DataError, match=rf"fold0\.json: protocol {version}; .* checks 1 to"):
+        leaderboard(tmp_path)
+
+
+def test_images_cannot_lend_to_each_other(tmp_path: Path) -> None:
+    found = np.array([5] * 11 + [3])
+    path = put(tmp_path, "one", found)
+    forged = image_counts(found)
+    forged.columns["tp"][[0, 11]] += 2, -2
+    write_counts(counts_path(path), {"nuclei": forged})
+    with pytest.raises(DataError, match=r"phantom/000: nuclei: 7 found and 5 missed of 10"):
+        leaderboard(tmp_path)
+    same_sum = image_counts([4] * 2 + [5] * 10)
+    write_counts(counts_path(path), {"nuclei": same_sum})
+    with pytest.raises(DataError, match=r"the mean of these images is .*, the report has"):
         leaderboard(tmp_path)
 
 

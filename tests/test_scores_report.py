@@ -313,5 +313,8 @@ def test_image_counts_round_trip():
     with pytest.raises(DataError, match="group"):
         ImageCounts.from_table("signet_ring", {k: v for k, v in table.items() if k != "group"})
     changed = ImageCounts.from_table("signet_ring", {**table, "fn": [1, 1]})
-    with pytest.raises(DataError, match="fn of the images"):
+    with pytest.raises(DataError, match="a: signet_ring: 2 found and 1 missed of 2 objects"):
+        check_image_counts(scorer.report(), {"signet_ring": changed}, "counts.parquet")
+    changed = ImageCounts.from_table("signet_ring", {**table, "fp": [5, 5]})
+    with pytest.raises(DataError, match="fp of the images"):
         check_image_counts(scorer.report(), {"signet_ring": changed}, "counts.parquet")

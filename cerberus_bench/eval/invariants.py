@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from cerberus_bench.eval.estimates import value_of
+from cerberus_bench.eval.estimates import estimate, value_of
 from cerberus_bench.eval.formulas import mean_of_defined
 from cerberus_bench.eval.image_counts import ImageCounts
 from cerberus_bench.eval.protocol import (
@@ -48,24 +48,68 @@ def check_report(report: ScoreReport, name: str) -> None:
 
 
 def check_image_counts(report: ScoreReport, tables: Mapping[str, ImageCounts], name: str) -> None:
-    """Refuse image counts that do not sum to the pooled counts of the report.
+    """Refuse image counts that do not give the numbers of the report.
+
+    Counts of each image must agree with each other, their sums must be the pooled counts, and
+    the means of images must follow from them, so that no image can lend to another.
+
+    Args:
+        report: of the current protocol version.
+        tables: task -> counts of its images.
+        name: of the file, for the error.
 
     Raises:
-        DataError: the first sum that differs.
+        DataError: the first number that differs.
     """
+    for table in tables.values():
+        _check_each_image(table, name)
     for score in report.scores:
-        if score.averaging != "pooled" or score.task not in tables:
+        if score.task not in tables:
             continue
-        table = tables[score.task]
-        suffix = f"/{score.class_name}" if score.class_name else ""
-        if len(table) != score.n_images:
-            raise DataError(f"{name}: {len(table)} images, the report has {score.n_images}")
-        for key, expected in score.counts.items():
-            column = table.columns.get(key + suffix)
-            if column is None or not _close(float(column.sum()), expected):
-                raise DataError(
-                    f"{name}: {_label(score)}: {key} of the images does not sum to {expected}"
-                )
+        check = _check_sums if score.averaging == "pooled" else _check_image_mean
+        check(score, tables[score.task], name)
+
+
+def _check_each_image(table: ImageCounts, name: str) -> None:
+    for suffix in ("", *(f"/{class_name}" for class_name in table.classes)):
+        needed = [f"{count}{suffix}" for count in ("n_truth", "tp", "fn")]
+        if not table.has(needed):
+            continue
+        n_truth, tp, fn = (table.columns[column] for column in needed)
+        wrong = np.flatnonzero((tp + fn != n_truth) | (tp < 0) | (fn < 0))
+        if len(wrong):
+            i = wrong[0]
+            raise DataError(
+                f"{name}: {table.sample_ids[i]}: {table.task}{suffix}: {tp[i]:g} found and"
+                f" {fn[i]:g} missed of {n_truth[i]:g} objects. The file was changed; evaluate"
+                " again."
+            )
+
+
+def _check_sums(score: Score, table: ImageCounts, name: str) -> None:
+    suffix = f"/{score.class_name}" if score.class_name else ""
+    if len(table) != score.n_images:
+        raise DataError(f"{name}: {len(table)} images, the report has {score.n_images}")
+    for key, expected in score.counts.items():
+        column = table.columns.get(key + suffix)
+        if column is None or not _close(float(column.sum()), expected):
+            raise DataError(
+                f"{name}: {_label(score)}: {key} of the images does not sum to {expected}"
+            )
+
+
+def _check_image_mean(score: Score, table: ImageCounts, name: str) -> None:
+    definition = find(
+        score.task, score.metric, score.averaging, score.convention, score.class_name, score.unit
+    )
+    if isinstance(definition, Ranking) or score.value is None:
+        return
+    made = estimate(definition, table, score.averaging, score.class_name).value
+    if not _close(made, score.value):
+        raise DataError(
+            f"{name}: {_label(score)}: the mean of these images is {made}, the report has"
+            f" {score.value}. They are of two runs, or one was changed; evaluate again."
+        )
 
 
 def _problems(report: ScoreReport) -> Iterator[str]:

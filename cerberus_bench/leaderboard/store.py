@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cerberus_bench.eval.invariants import check_report
+from cerberus_bench.eval.protocol import PROTOCOL_VERSION
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.result import ResultRecord, read_result
 
@@ -63,13 +64,14 @@ def read_results(folder: Path) -> list[StoredResult]:
     """Every result below a folder, sorted by path; an evaluation stored twice is listed once.
 
     Raises:
-        DataError: there is no folder or no result in it; a file is no valid result, or breaks an
-            invariant of its scores; two files of the same evaluation disagree; or two results on
-            the same data saw other numbers of images.
+        DataError: there is no folder or no result in it; a file is no valid result, is of a
+            protocol that this version does not know, or breaks an invariant of its scores; two
+            files of the same evaluation disagree; or two results on the same data saw other
+            numbers of images.
     """
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder; give the folder that holds the results")
-    stored = [_read(path) for path in sorted(folder.rglob("*.json"))]
+    stored = [read_result_file(path) for path in sorted(folder.rglob("*.json"))]
     if not stored:
         raise DataError(f"{folder} holds no result (*.json); run `cerberus-bench eval` first")
     unique = list(_without_copies(stored))
@@ -77,8 +79,19 @@ def read_results(folder: Path) -> list[StoredResult]:
     return unique
 
 
-def _read(path: Path) -> StoredResult:
+def read_result_file(path: Path) -> StoredResult:
+    """One result, checked.
+
+    Raises:
+        DataError: the file is no valid result, of an unknown protocol, or contradicts itself.
+    """
     record = read_result(path)
+    version = record.report.protocol_version
+    if not 1 <= version <= PROTOCOL_VERSION:
+        raise DataError(
+            f"{path}: protocol {version}; this version of cerberus-bench checks 1 to"
+            f" {PROTOCOL_VERSION}. Evaluate again, or install the version that wrote it."
+        )
     check_report(record.report, str(path))
     return StoredResult(path, record)
 

@@ -22,8 +22,8 @@ def submit(results: Path, repo: str) -> "Proposal":
         repo: ORG/NAME, a dataset repository that holds results.
 
     Raises:
-        DataError: a file is no valid result, or breaks an invariant of its scores; or there is no
-            such repository.
+        DataError: a file is no valid result of this protocol, breaks an invariant of its scores,
+            or lacks the counts of its images or contradicts them; or there is no such repository.
         HubError: the Hub failed.
     """
     from cerberus_bench.hub.places import parse_place
@@ -33,6 +33,8 @@ def submit(results: Path, repo: str) -> "Proposal":
     if place.revision:
         raise DataError(f"{repo}: results are offered to the main branch; leave out the revision")
     found = _read(results)
+    for path, record in found.items():
+        _check_complete(path, record)
     files: dict[str, LocalFile] = {}
     for path, record in found.items():
         files |= _files(path, record)
@@ -44,16 +46,28 @@ def submit(results: Path, repo: str) -> "Proposal":
 
 
 def _read(results: Path) -> dict[Path, "ResultRecord"]:
-    """Path -> result, each checked."""
-    from cerberus_bench.eval.invariants import check_report
-    from cerberus_bench.leaderboard.store import read_results
-    from cerberus_bench.schema.result import read_result
+    """Path -> result, each checked as the board would."""
+    from cerberus_bench.leaderboard.store import read_result_file, read_results
 
     if results.is_dir():
         return {stored.path: stored.record for stored in read_results(results)}
-    record = read_result(results)
-    check_report(record.report, str(results))
-    return {results: record}
+    return {results: read_result_file(results).record}
+
+
+def _check_complete(path: Path, record: "ResultRecord") -> None:
+    """Refuse what a board could not rank: another protocol, no counts, counts of another run."""
+    from cerberus_bench.eval.invariants import check_image_counts
+    from cerberus_bench.eval.protocol import PROTOCOL_VERSION
+    from cerberus_bench.leaderboard.counts import counts_path, read_counts
+
+    version = record.report.protocol_version
+    if version != PROTOCOL_VERSION:
+        raise DataError(
+            f"{path}: protocol {version}, but results are taken by protocol {PROTOCOL_VERSION};"
+            " evaluate again."
+        )
+    counts = counts_path(path)
+    check_image_counts(record.report, read_counts(counts), str(counts))
 
 
 def _files(path: Path, record: "ResultRecord") -> dict[str, "LocalFile"]:
@@ -62,10 +76,7 @@ def _files(path: Path, record: "ResultRecord") -> dict[str, "LocalFile"]:
 
     place = RESULTS_FOLDER / record.relative_path()
     files = {place.as_posix(): LocalFile(path)}
-    counts = counts_path(path)
-    if counts.is_file():
-        files[counts_path(place).as_posix()] = LocalFile(counts)
-    return files
+    return files | {counts_path(place).as_posix(): LocalFile(counts_path(path))}
 
 
 def _line(record: "ResultRecord") -> str:
