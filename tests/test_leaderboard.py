@@ -12,6 +12,7 @@ from result_builders import make_result
 
 from cerberus_bench.eval.image_counts import Boxes, ImageCounts
 from cerberus_bench.eval.intervals import FEW_GROUPS
+from cerberus_bench.eval.invariants import check_image_counts
 from cerberus_bench.eval.protocol import PROTOCOL_VERSION
 from cerberus_bench.eval.scores import scores_of
 from cerberus_bench.leaderboard import (
@@ -34,6 +35,7 @@ from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.report import ScoredPartition
 from cerberus_bench.schema.result import Contamination, ResultRecord
 
+ROOT = Path(__file__).parents[1]
 N_IMAGES, N_OBJECTS = 24, 10
 ATTACK = "<img src=x onerror=alert(1)>"
 
@@ -459,3 +461,24 @@ def test_differences_are_printed_against_the_first_model() -> None:
     assert pair.swapped().swapped() == pair
     line = difference_text(pair.swapped())
     assert line == "PQ, b minus a: +0.250 (-0.125 to +0.500), p = 0.250"
+
+
+def test_the_board_in_the_readme_is_that_of_the_kept_results() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, _, rest = readme.partition("<!-- board -->\n")
+    shown, end, _ = rest.partition("<!-- /board -->")
+    assert end
+    assert shown == to_markdown(leaderboard(ROOT / "docs/results")), (
+        "write it again: cerberus-bench leaderboard docs/results --markdown"
+    )
+
+
+def test_kept_results_are_complete_and_name_no_machine() -> None:
+    for stored in read_results(ROOT / "docs/results"):
+        record = stored.record
+        assert stored.path == ROOT / "docs/results" / record.relative_path()
+        counts = counts_path(stored.path)
+        check_image_counts(record.report, read_counts(counts), str(counts))
+        assert re.fullmatch("[0-9a-f]{40}", record.provenance["commit"])
+        command = record.provenance["command"].split()
+        assert not [word for word in command if word.startswith(("/", "~"))]
