@@ -4,12 +4,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from fakes import consep, glas, monuseg, zipped
+from fakes import consep, glas, monuseg, picture, zipped
 from PIL import Image
 from scipy.io import savemat
 
@@ -17,10 +18,12 @@ from cerberus_bench.loaders import registry
 from cerberus_bench.loaders.archive import SourceTree
 from cerberus_bench.loaders.reader import Listing, Reader, SourceRecord
 from cerberus_bench.loaders.sources.glas import parse_grades
+from cerberus_bench.loaders.sources.monuseg import TEST_IMAGES
 from cerberus_bench.schema.dataset import DatasetSpec
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.record import Coverage, Instances
 
+SKIPPED = "polygons of fewer than three points, skipped"
 REAL = Path(__file__).resolve().parent.parent.parent / "shared" / "realdata"
 
 
@@ -180,6 +183,17 @@ def test_glas_annotation_in_colour_is_refused(tmp_path: Path) -> None:
         list(read_all("glas", tmp_path))
 
 
+def test_glas_annotation_with_a_palette_holds_its_ids(tmp_path: Path) -> None:
+    path = glas.write(tmp_path) / glas.FOLDER / "train_1_anno.bmp"
+    ids = np.array(Image.open(path))
+    coloured = Image.fromarray(ids)
+    coloured.putpalette([7 * i % 256 for i in range(768)])
+    coloured.save(path)
+    assert Image.open(path).mode == "P"
+    found = by_name("glas", tmp_path)["train_1"]
+    assert np.array_equal(found.record.instances["gland"].labels, ids)
+
+
 def test_glas_of_unequal_sizes_is_refused(tmp_path: Path) -> None:
     path = glas.write(tmp_path) / glas.FOLDER / "train_1_anno.bmp"
     Image.fromarray(np.ones((10, 10), np.uint8)).save(path)
@@ -263,6 +277,46 @@ def test_monuseg(tmp_path: Path) -> None:
     assert third.group == "tcga/TCGA-B0-5698"
     assert (first.mpp, first.attributes) == (0.252, {"mpp_source": "file"})
     assert (second.mpp, second.attributes) == (0.25, {"mpp_source": "spec"})
+
+
+def write_monuseg_test(folder: Path, records: Sequence[str]) -> Path:
+    """The flat test folder alone, of images by their true names."""
+    folder.mkdir(parents=True)
+    for number, record in enumerate(records):
+        Image.fromarray(picture(number, monuseg.SHAPE)).save(folder / f"{record}.tif")
+        (folder / f"{record}.xml").write_text(monuseg.document(), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("form", ["folder", "flat zip", "zip with the folder"])
+def test_monuseg_test_part_alone(form: str, tmp_path: Path) -> None:
+    names = sorted(TEST_IMAGES)
+    assert len(names) == registry.get("monuseg").spec.expected_images["test"]
+    root = write_monuseg_test(tmp_path / monuseg.TEST / "data", names)
+    if form != "folder":
+        top = root if form == "flat zip" else root.parent
+        root = zipped(top, tmp_path / "some name.zip", zipfile.ZIP_DEFLATED)
+    records = by_name("monuseg", root)
+    assert list(records) == names
+    assert {found.record.official_split for found in records.values()} == {"test"}
+    assert sum(found.n_objects["nuclei"] for found in records.values()) == 14 * 4
+    assert sum(found.notes[SKIPPED] for found in records.values()) == 14
+
+
+@pytest.mark.parametrize(
+    ("folder", "part"),
+    [
+        (monuseg.TEST, "test"),
+        ("MoNuSeg 2018 Test Data", "test"),
+        ("test", "test"),
+        ("latest copy", "train"),
+        (monuseg.TRAIN, "train"),
+    ],
+)
+def test_monuseg_part_is_that_of_the_folder(folder: str, part: str, tmp_path: Path) -> None:
+    write_monuseg_test(tmp_path / folder, monuseg.RECORDS[:1])
+    (image,) = listing("monuseg", tmp_path).images
+    assert image.official_split == part
 
 
 def test_monuseg_polygons_by_the_stated_rule(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ from fakes import blocks, picture
 from fakes import cpm as fake
 from source_helpers import read_all
 
+from cerberus_bench.loaders.build import harmonise_source
 from cerberus_bench.loaders.sources import cpm15, cpm17
 from cerberus_bench.loaders.sources.cpm15 import parse_text_mask
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.workflows.audit import audit
 
 SWAPPED = {"masks read from the file of the other image, by their size": 1}
 
@@ -34,7 +36,17 @@ def test_exchanged_masks_are_read_with_the_image_that_they_fit_and_both_told(
     for name, found in records.items():
         labels = blocks(fake.SHAPES[name], fake.N_NUCLEI[name])
         assert np.array_equal(found.record.instances["nuclei"].labels, labels)
-        assert found.notes == (SWAPPED if name in {"image04", "image05"} else {})
+        other = {"image04": "image05", "image05": "image04"}.get(name)
+        assert found.notes == (SWAPPED if other else {})
+        assert found.record.attributes == ({"mask_of": other} if other else {})
+
+
+def test_exchanged_masks_are_a_fault_that_an_audit_must_find(tmp_path: Path) -> None:
+    harmonise_source(
+        cpm15.READER, fake.write15(tmp_path / "in"), tmp_path / "cpm15", allow_partial=True
+    )
+    checks = audit([str(tmp_path / "cpm15")]).known_faults
+    assert [(check.fault.text, check.state) for check in checks] == [(*SWAPPED, "found")]
 
 
 def test_magnification_is_that_of_the_readme(tmp_path: Path) -> None:
@@ -63,6 +75,7 @@ def test_text_mask_runs_along_the_rows() -> None:
         ("2 1\n0\nx\n", "no whole number"),
         ("2 1\n0\n-4\n", "ids beyond 0"),
         ("-2 -1\n0\n4\n", "says -2 x -1"),
+        (f"1 1\n{'9' * 30}\n", "a word of more than 12 characters"),
     ],
 )
 def test_text_masks_that_are_wrong(text: str, message: str) -> None:

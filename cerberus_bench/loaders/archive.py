@@ -7,6 +7,7 @@ points outside or a file that would explode is refused before it can do anything
 import lzma
 import os
 import re
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -22,6 +23,10 @@ MAX_FILE_BYTES = 1 << 30
 SUSPICIOUS_RATIO = 200
 SUSPICIOUS_BYTES = 64 << 20
 """A member is refused as a zip bomb if it is larger than this and compressed further than that."""
+_STEP_BYTES = 1 << 20
+_GREEDY_STEP_BYTES = 1 << 12
+"""How much is unpacked at a time. bzip2 and LZMA unpack all that they are given, so they get
+little: a member that holds more than it declares must not fill the memory before that is found."""
 
 _JUNK_PARTS = {"__MACOSX"}
 _JUNK_NAMES = {".DS_Store", "Thumbs.db", "desktop.ini"}
@@ -81,7 +86,7 @@ class SourceTree:
             DataError: the file is larger than `limit` or cannot be read as it is stored.
         """
         path, member = self._places[name]
-        n_bytes = member.file_size if member else path.stat().st_size
+        n_bytes = member.file_size if member else _size_of(path)
         if n_bytes > limit:
             raise DataError(
                 f"{self.where(name)} holds {n_bytes} bytes, more than the {limit} that this kind"
@@ -107,8 +112,10 @@ class SourceTree:
         # zipfile counts its open members without a lock; what takes time, unpacking, needs none
         with self._lock:
             opened = self._open(path).open(member)
+        is_bounded = member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        step = _STEP_BYTES if is_bounded else _GREEDY_STEP_BYTES
         try:
-            return opened.read()
+            return b"".join(iter(lambda: opened.read(step), b""))
         finally:
             with self._lock:
                 opened.close()
@@ -184,10 +191,16 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
         )
     for member in members:
         parts = PurePosixPath(member.filename.replace("\\", "/"))
-        if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
+        outside = parts.is_absolute() or ".." in parts.parts
+        if outside or not parts.parts or ":" in parts.parts[0]:
             raise DataError(
                 f"{path}: the member {member.filename!r} points outside the archive. It is not"
                 " what the source distributes: obtain it again."
+            )
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise DataError(
+                f"{path}: the member {member.filename!r} is a symbolic link. Sources hold none:"
+                " obtain it again, or unpack it, look at what it points to, and give the folder."
             )
         bomb = member.file_size > SUSPICIOUS_RATIO * max(1, member.compress_size)
         if bomb and member.file_size > SUSPICIOUS_BYTES:
@@ -201,6 +214,16 @@ def _is_junk(name: str) -> bool:
     parts = PurePosixPath(name).parts
     is_double = parts[-1].startswith("._")
     return is_double or parts[-1] in _JUNK_NAMES or not _JUNK_PARTS.isdisjoint(parts)
+
+
+def _size_of(path: Path) -> int:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError(f"{path} is no plain file, so it is not read. Remove it.")
+    return found.st_size
 
 
 def _read_file(path: Path) -> bytes:

@@ -31,14 +31,14 @@ def decode_rgb(data: bytes, name: str) -> NDArray[np.uint8]:
 
 
 def decode_single_channel(data: bytes, name: str) -> NDArray[np.uint8]:
-    """(H, W) uint8 of an 8-bit single-channel image file (mode L).
+    """(H, W) uint8 of an 8-bit single-channel image file (mode L, or the indices of a palette).
 
     Raises:
         DataError: as `decode_rgb`, or the image has another mode, such as a label map that was
             re-encoded as a colour image.
     """
     picture = _open(data, name)
-    if picture.mode != "L":
+    if picture.mode not in {"L", "P"}:
         raise DataError(
             f"{name} has mode {picture.mode}; expected 8-bit single-channel (L), whose values are"
             " ids. The file was re-encoded; take the one that the source distributes."
@@ -115,13 +115,11 @@ def open_bounded(data: bytes, name: str, max_pixels: int) -> Any:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             picture = Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as error:
-        raise DataError(f"{name} is larger than any image expected here: {error}") from None
+        raise _too_large(name, str(error)) from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise _undecodable(name, error) from None
     if picture.width * picture.height > max_pixels:
-        raise DataError(
-            f"{name} is larger than any image expected here: {picture.width} x {picture.height}"
-        )
+        raise _too_large(name, f"{picture.width} x {picture.height} pixels")
     return picture
 
 
@@ -135,6 +133,13 @@ def load_pixels(picture: Any, name: str) -> None:
         picture.load()
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise _undecodable(name, error) from None
+
+
+def _too_large(name: str, size: str) -> DataError:
+    return DataError(
+        f"{name} is larger than any image expected here: {size}. Cut it into smaller images, or"
+        " obtain it again if it should be small."
+    )
 
 
 def _undecodable(name: str, error: Exception) -> DataError:

@@ -29,7 +29,9 @@ def _map(tree: SourceTree, name: str) -> NDArray[Any]:
 def _map_path(path: Path, name: str) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        if not isinstance(array, np.ndarray):
+            raise ValueError("it is a zip of arrays")
+    except (ValueError, OSError, EOFError, OverflowError) as error:
         raise DataError(
             f"{name} is no plain .npy array ({error}). It is damaged, cut short or pickled: obtain"
             " it again."

@@ -64,7 +64,7 @@ SPEC = DatasetSpec(
     notes=(
         "The mask files of image04 and image05 are exchanged in the copy that is around (863 x 597"
         " and 623 x 493 px): a mask that has the size of the other image is read with that one, and"
-        " both are counted.",
+        " both are counted; the attribute mask_of names the image whose file it is.",
         "Images 01 to 07 are at 20 x, taken as 0.5 microns per pixel, 08 to 15 at 40 x, 0.25"
         " (README of the source).",
         "A mask is text: width, height, then one id a pixel, row by row. A copy with .mat files"
@@ -81,6 +81,8 @@ _FILE = re.compile(
 )
 _EXCHANGED = {"image04": "image05", "image05": "image04"}
 _LAST_20X = 7
+_MAX_MASK_BYTES = 64 << 20
+_MAX_DIGITS = 12
 
 
 class Cpm15Reader:
@@ -111,12 +113,12 @@ class Cpm15Reader:
         pixels = tree.read(image.files["image"])
         rgb = decode_rgb(pixels, tree.where(image.files["image"]))
         file = image.files["labels"]
-        data = tree.read(file)
+        data = tree.read(file, _MAX_MASK_BYTES)
         labels = _labels(data, tree.where(file))
         is_swapped = False
         if labels.shape != rgb.shape[:2] and "exchanged" in image.files:
             file = image.files["exchanged"]
-            other = tree.read(file)
+            other = tree.read(file, _MAX_MASK_BYTES)
             candidate = _labels(other, tree.where(file))
             is_swapped = candidate.shape == rgb.shape[:2]
             data, labels = (other, candidate) if is_swapped else (data, labels)
@@ -130,6 +132,7 @@ class Cpm15Reader:
             coverage={"nuclei": Coverage.FULL},
             instances={"nuclei": nuclei},
             objective=objective,
+            attributes={"mask_of": _EXCHANGED[image.record]} if is_swapped else {},
             source_sha256=sha256(pixels + data).hexdigest(),
         )
         return SourceRecord(
@@ -163,7 +166,10 @@ def parse_text_mask(data: bytes, name: str) -> NDArray[np.int32]:
         DataError: it holds anything else, or another number of pixels than it says.
     """
     try:
-        values = np.array(data.split(), np.bytes_).astype(np.int64)
+        tokens = data.split()
+        if max(map(len, tokens), default=0) > _MAX_DIGITS:
+            raise ValueError(f"a word of more than {_MAX_DIGITS} characters")
+        values = np.array(tokens, np.bytes_).astype(np.int64)
     except (ValueError, OverflowError) as error:
         raise DataError(
             f"{name} holds something that is no whole number ({error}). Obtain it again."

@@ -55,10 +55,24 @@ SPEC = DatasetSpec(
         "Vertices reach from -2.9 to 1002.1 and are cut at the border; a few regions have fewer"
         " than three points and are skipped.",
         "Nuclei have no classes.",
+        "An image is of the test part if its folder or its name says so: the flat test zip, or the"
+        " folder in it, may be given alone.",
     ),
     known_faults=(KnownFault(FaultKind.NOTE, SKIPPED),),
 )
 
+TEST_IMAGES = frozenset(
+    (
+        *("TCGA-2Z-A9J9-01A-01-TS1", "TCGA-44-2665-01B-06-BS6", "TCGA-69-7764-01A-01-TS1"),
+        *("TCGA-A6-6782-01A-01-BS1", "TCGA-AC-A2FO-01A-01-TS1", "TCGA-AO-A0J2-01A-01-BSA"),
+        *("TCGA-CU-A0YN-01A-02-BSB", "TCGA-EJ-A46H-01A-03-TSC", "TCGA-FG-A4MU-01B-01-TS1"),
+        *("TCGA-GL-6846-01A-01-BS1", "TCGA-HC-7209-01A-01-TS1", "TCGA-HT-8564-01Z-00-DX1"),
+        *("TCGA-IZ-8196-01A-01-BS1", "TCGA-ZF-A9R5-01A-01-TS1"),
+    )
+)
+"""The 14 test images, as several public loaders list them."""
+
+_TEST_FOLDER = re.compile(r"(?<![a-z])test|monuseg.*test", re.IGNORECASE)
 _FILE = re.compile(r"(?:^|/)(TCGA-[A-Z0-9]{2}-[A-Z0-9]{4}[^/]*)\.(tiff?|xml)$", re.IGNORECASE)
 
 
@@ -116,9 +130,10 @@ class MonusegReader:
 
 
 def _part(record: str, file: str) -> str:
-    """A file below a folder with `test` in its name is of the test part."""
+    """Test for a file below a folder that is called so, and for the published test images."""
     folders = PurePosixPath(file).parts[:-1]
-    return "test" if any("test" in part.lower() for part in folders) else "train"
+    is_test = any(_TEST_FOLDER.search(folder) for folder in folders) or record in TEST_IMAGES
+    return "test" if is_test else "train"
 
 
 READER = MonusegReader(SPEC, _part)
