@@ -73,6 +73,8 @@ def list_(
         return
     columns = _COLUMNS[what]
     show.table("", columns, [[_flat(row[column]) for column in columns] for row in rows])
+    if what is What.datasets:
+        show.out.print("Images of your own: harmonize folder --source DIR (docs/folder.md).")
 
 
 def _flat(value: Any) -> Any:
@@ -114,7 +116,14 @@ def download(
 
 
 def harmonize(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A dataset of `list datasets`.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A dataset of `list datasets`; or `folder`: images of your own, described by a"
+            " dataset.toml (docs/folder.md).",
+        ),
+    ],
     source: Annotated[Path, typer.Option(help="Folder or zip with the source files.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write. Default: data/NAME.")] = None,
     mpp: Annotated[str, typer.Option(help="Microns per pixel of the result, or `native`.")] = "0.5",

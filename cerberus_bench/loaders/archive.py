@@ -69,6 +69,9 @@ class SourceTree:
         """All files, sorted."""
         return tuple(sorted(self._places))
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._places
+
     def match(self, pattern: re.Pattern[str]) -> dict[str, re.Match[str]]:
         """Files whose path the pattern finds (`search`), sorted by name."""
         found = {name: pattern.search(name) for name in self.names}

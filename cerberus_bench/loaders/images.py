@@ -100,6 +100,18 @@ def decode_mask(data: bytes, name: str) -> NDArray[np.bool_]:
     return mask
 
 
+def open_single_page(data: bytes, name: str) -> Any:
+    """The Pillow image of a file that holds one page.
+
+    Raises:
+        DataError: the bytes are no image, are larger than Pillow's bound, or hold several pages.
+    """
+    picture = _open(data, name)
+    if (n_pages := getattr(picture, "n_frames", 1)) > 1:
+        raise DataError(f"{name} holds {n_pages} pages; expected one. Save each as a file.")
+    return picture
+
+
 def open_bounded(data: bytes, name: str, max_pixels: int) -> Any:
     """An image file of which only the head was read; `load_pixels` decodes it.
 

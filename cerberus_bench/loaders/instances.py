@@ -1,12 +1,13 @@
 """Label maps as sources store them to `Instances`."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cerberus_bench.schema.errors import DataError
-from cerberus_bench.schema.record import Instances
+from cerberus_bench.schema.record import MAX_INSTANCES, Instances
 
 
 def from_label_map(
@@ -20,6 +21,22 @@ def from_label_map(
     """
     ids = present_ids(labels)
     return Instances(labels.astype(np.int32), ids, classes_of(ids))
+
+
+def as_ids(stored: NDArray[Any], name: str) -> NDArray[np.int32]:
+    """An (H, W) array as a map of ids, whatever number type it is stored in.
+
+    Raises:
+        DataError: it is no map of whole numbers from 0 to 65,535.
+    """
+    if stored.ndim != 2 or stored.dtype.kind not in "iufb":
+        raise DataError(f"{name} is no two-dimensional map of numbers")
+    with np.errstate(invalid="ignore"):  # what is no number is found below
+        labels: NDArray[np.int32] = stored.astype(np.int32)
+    is_exact = np.array_equal(stored, labels)
+    if not is_exact or labels.min(initial=0) < 0 or labels.max(initial=0) > MAX_INSTANCES:
+        raise DataError(f"{name} holds values that are no ids (0 to {MAX_INSTANCES})")
+    return labels
 
 
 def present_ids(labels: NDArray[np.integer]) -> NDArray[np.int64]:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cerberus_bench.loaders.instances import as_ids
 from cerberus_bench.schema.errors import DataError
-from cerberus_bench.schema.record import MAX_INSTANCES
 
 
 def read_matlab(data: bytes, name: str, variables: Sequence[str]) -> dict[str, Any]:
@@ -37,11 +37,4 @@ def label_map(variables: dict[str, Any], key: str, name: str) -> NDArray[np.int3
     """
     if key not in variables:
         raise DataError(f"{name} has no {key}; take the .mat file that the source distributes")
-    stored = np.asarray(variables[key])
-    if stored.ndim != 2 or stored.dtype.kind not in "iufb":
-        raise DataError(f"{name}: {key} is no two-dimensional map of numbers")
-    labels: NDArray[np.int32] = stored.astype(np.int32)
-    is_exact = np.array_equal(stored, labels)
-    if not is_exact or labels.min(initial=0) < 0 or labels.max(initial=0) > MAX_INSTANCES:
-        raise DataError(f"{name}: {key} holds values that are no ids (0 to {MAX_INSTANCES})")
-    return labels
+    return as_ids(np.asarray(variables[key]), f"{name}: {key}")

@@ -1,7 +1,10 @@
-"""Large .npy arrays, mapped from disk so that memory holds only the rows that are read."""
+"""Arrays in .npy files: large ones mapped from disk, small ones from bytes. Never unpickled."""
 
+import io
+import math
 import tempfile
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,17 @@ from cerberus_bench.loaders.archive import SourceTree
 from cerberus_bench.loaders.per_tree import PerTree
 from cerberus_bench.schema.errors import DataError
 
+_DAMAGED = (
+    ValueError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    SyntaxError,
+    TokenError,
+    EOFError,
+    OSError,
+)
+"""What NumPy's parser of headers raises on what is no header."""
 MAX_NPY_BYTES = 1 << 32
 """Largest array that is taken out of a zip; one in a folder may be larger."""
 
@@ -31,7 +45,7 @@ def _map_path(path: Path, name: str) -> NDArray[Any]:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise ValueError("it is a zip of arrays")
-    except (ValueError, OSError, EOFError, OverflowError) as error:
+    except _DAMAGED as error:
         raise DataError(
             f"{name} is no plain .npy array ({error}). It is damaged, cut short or pickled: obtain"
             " it again."
@@ -47,3 +61,29 @@ Never unpickles.
 Raises:
     DataError: the file is damaged, cut short, or holds Python objects.
 """
+
+
+def read_npy(data: bytes, name: str) -> NDArray[Any]:
+    """The array of an .npy file, read-only, on the bytes themselves.
+
+    Raises:
+        DataError: it is no .npy file, holds Python objects, or less than its header promises.
+    """
+    stream = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(stream)
+        header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, is_fortran, dtype = header(stream)
+        if dtype.hasobject:
+            raise ValueError("it holds Python objects")
+        values = np.frombuffer(data, dtype, math.prod(shape), stream.tell())
+        array: NDArray[Any] = values.reshape(shape, order="F" if is_fortran else "C")
+    except _DAMAGED as error:
+        raise DataError(
+            f"{name} is no plain .npy array ({error}). Save it again with"
+            " numpy.save(file, array, allow_pickle=False)."
+        ) from None
+    return array

@@ -41,12 +41,13 @@ def rasterise(polygons: Iterable[NDArray[np.float64]], shape: tuple[int, int]) -
         if len(polygon) < 3:
             n_skipped += 1
             continue
-        n_clipped += _leaves(polygon, shape)
+        n_clipped += leaves(polygon, shape)
         n_hidden += not _paint(labels, polygon, number)
     return Rasterised(labels, n_skipped, n_clipped, n_hidden)
 
 
-def _leaves(polygon: NDArray[np.float64], shape: tuple[int, int]) -> bool:
+def leaves(polygon: NDArray[np.float64], shape: tuple[int, int]) -> bool:
+    """Whether a polygon reaches beyond an image of (H, W) `shape`."""
     return bool(polygon.min() < 0 or (polygon.max(axis=0) > (shape[1], shape[0])).any())
 
 

@@ -1,6 +1,7 @@
 """All source datasets, listed by hand."""
 
 from difflib import get_close_matches
+from pathlib import Path
 
 from cerberus_bench.loaders.reader import Reader
 from cerberus_bench.loaders.sources import (
@@ -39,6 +40,8 @@ from cerberus_bench.schema.dataset import DatasetSpec
 from cerberus_bench.schema.errors import DataError
 
 PHANTOM = "phantom"
+FOLDER = "folder"
+"""Not a dataset of its own: a user's images, which a `dataset.toml` beside them describes."""
 
 _READERS: tuple[Reader, ...] = (
     lizard.READER,
@@ -94,10 +97,37 @@ def get(name: str) -> Reader:
     """
     if name.partition("@")[0] == PHANTOM:
         return _phantom(name)
+    if name == FOLDER:
+        raise DataError(
+            "folder reads images of your own and is known by its description: `cerberus-bench"
+            " harmonize folder --source DIR`, where DIR holds a dataset.toml (docs/folder.md)."
+        )
     for reader in _READERS:
         if reader.spec.name == name:
             return reader
-    raise _unknown(name, names())
+    raise _unknown(name, (*names(), FOLDER))
+
+
+def reader_of(name: str, source: Path) -> Reader:
+    """The reader of a source: that of the dataset `name`, or for `folder` what `source` describes.
+
+    Raises:
+        DataError: no dataset has that name; or the folder is not described, or calls itself like
+            a dataset of this package.
+    """
+    if name != FOLDER:
+        return get(name)
+    # pydantic is imported only for those who ask for it
+    from cerberus_bench.loaders.sources.folder import open_folder
+
+    reader = open_folder(source)
+    own = reader.spec.name
+    if own in (*names(), FOLDER):
+        raise DataError(
+            f"{source} calls itself {own!r}, which is another dataset. Give it a name of its own in"
+            " dataset.toml."
+        )
+    return reader
 
 
 def _phantom(name: str) -> Reader:

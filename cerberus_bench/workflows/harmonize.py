@@ -27,9 +27,9 @@ def harmonize(
     """Bring a source dataset to one resolution, one ontology and leakage-safe folds.
 
     Args:
-        name: dataset name.
+        name: dataset name, or `folder` for images of your own that a dataset.toml describes.
         source: its folder or zip.
-        out: folder to write, `data/<name>` when None.
+        out: folder to write, `data/<name>` when None; a folder's name is that in dataset.toml.
         mpp: microns per pixel of the result; None keeps the source's.
         allow_partial: go on where images of the complete source are missing.
         recipe: published recipe (ORG/NAME[@revision], or a folder) that every record is compared
@@ -45,12 +45,13 @@ def harmonize(
     """
     from cerberus_bench.loaders.build import harmonise_source
     from cerberus_bench.loaders.folders import check_replaceable, whole_folder
-    from cerberus_bench.loaders.registry import get
+    from cerberus_bench.loaders.registry import FOLDER, reader_of
     from cerberus_bench.workflows.pull import find_recipe
 
-    reader = get(name)
-    out = out or Path("data") / name
-    expected = find_recipe(name, recipe)
+    reader = reader_of(name, source)
+    own = reader.spec.name
+    out = out or Path("data") / own
+    expected = None if name == FOLDER and recipe is None else find_recipe(own, recipe)
     if expected and recipe is None and expected.recipe.mpp != mpp:
         expected = None
 
@@ -67,7 +68,7 @@ def harmonize(
 
     if expected is None:
         return build(out)
-    check_replaceable(out, name)
+    check_replaceable(out, own)
     with whole_folder(out) as draft:
         done = build(draft)
         return _proved(done, expected, out, allow_partial)

@@ -5,15 +5,13 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-import numpy as np
-
 from cerberus_bench.loaders.archive import SourceTree
+from cerberus_bench.loaders.geojson import outline_of, parse_features, property_of
 from cerberus_bench.loaders.images import decode_rgb
 from cerberus_bench.loaders.label_files import tiff_mpp
 from cerberus_bench.loaders.listing import list_images, source_image
-from cerberus_bench.loaders.outlines import Outline, one_outline, paint
+from cerberus_bench.loaders.outlines import paint
 from cerberus_bench.loaders.reader import Listing, SourceImage, SourceRecord, native_record
-from cerberus_bench.loaders.text_files import parse_json
 from cerberus_bench.schema.dataset import (
     DatasetSpec,
     Evidence,
@@ -123,9 +121,9 @@ class PumaReader:
         pixels, document = (tree.read(image.files[kind]) for kind in ("image", "nuclei"))
         name = tree.where(image.files["nuclei"])
         rgb = decode_rgb(pixels, tree.where(image.files["image"]))
-        features = _features(parse_json(document, name), name)
+        features = parse_features(document, name)
         nuclei, notes = paint(
-            [_outline(feature, name) for feature in features],
+            [outline_of(feature, name, "a nucleus") for feature in features],
             [_class(feature, name) for feature in features],
             rgb.shape[:2],
         )
@@ -152,33 +150,8 @@ def _source_image(record: str, files: Mapping[str, str]) -> SourceImage:
     return source_image(SPEC, record, files, attributes={"lesion": lesion})
 
 
-def _features(document: Any, name: str) -> list[dict[str, Any]]:
-    features = document.get("features") if isinstance(document, dict) else document
-    if not isinstance(features, list) or not all(isinstance(f, dict) for f in features):
-        raise DataError(f"{name} is no GeoJSON with features. Obtain it again.")
-    return features
-
-
-def _outline(feature: Mapping[str, Any], name: str) -> Outline:
-    """The outline of a Polygon or MultiPolygon, holes and parts included."""
-    geometry = feature.get("geometry") or {}
-    kind = str(geometry.get("type"))
-    try:
-        parts = {"Polygon": lambda c: [c], "MultiPolygon": list}[kind](geometry["coordinates"])
-        rings = [np.array(ring, np.float64).reshape(-1, 2) for part in parts for ring in part]
-        if not rings or not all(np.isfinite(ring).all() for ring in rings):
-            raise ValueError("it has no finite coordinates")
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{name}: a nucleus has no outline ({kind}: {error}); expected a Polygon or"
-            " MultiPolygon. Obtain it again."
-        ) from None
-    return one_outline(rings)
-
-
 def _class(feature: Mapping[str, Any], name: str) -> int:
-    properties = feature.get("properties") or {}
-    label = str((properties.get("classification") or {}).get("name"))
+    label = str(property_of(feature, "classification.name"))
     try:
         return SPEC.label_maps["nuclei"].index(label)
     except KeyError:
