@@ -80,7 +80,7 @@ def list_folder(tree: SourceTree, description: FolderDescription, base: str) -> 
     paths = _paths(tree, description.images.files, base)
     table = description.images.table
     incomplete = [f"{r} has no image, and {table} lists it" for r in rows or () if r not in paths]
-    incomplete += _orphans(tree, description, base, set(paths))
+    incomplete += _orphans(tree, description, base, paths)
     _check_exceptions(description, set(paths))
     images = []
     for record, (file, fields) in paths.items():
@@ -135,19 +135,35 @@ def _rows(tree: SourceTree, description: FolderDescription, base: str) -> dict[s
 
 
 def _orphans(
-    tree: SourceTree, description: FolderDescription, base: str, records: set[str]
+    tree: SourceTree,
+    description: FolderDescription,
+    base: str,
+    paths: Mapping[str, tuple[str, Fields]],
 ) -> list[str]:
-    """A sentence for each label file that belongs to no image."""
+    """A sentence for each label file, or entry of a file for all, that belongs to no image."""
     sentences = []
     for task, how in description.tasks.objects.items():
         if "record" not in fields_of(how.files):
+            sentences += _orphan_entries(tree, base + how.files, task, paths)
             continue
         pattern = pattern_of(how.files)
         for name in tree.names:
             match = pattern.match(name.removeprefix(base)) if name.startswith(base) else None
-            if match and match["record"] not in records:
+            if match and match["record"] not in paths:
                 sentences.append(f"{match['record']} has {task} labels ({name}) and no image")
     return sentences
+
+
+def _orphan_entries(
+    tree: SourceTree, name: str, task: str, paths: Mapping[str, tuple[str, Fields]]
+) -> list[str]:
+    here = {PurePosixPath(file).name for file, _ in paths.values()}
+    listed = coco_file(tree, name).images if name in tree else ()
+    return [
+        f"{image} has {task} labels (an entry in {name}) and no image"
+        for image in listed
+        if image not in here
+    ]
 
 
 def _check_exceptions(description: FolderDescription, records: set[str]) -> None:
