@@ -1,7 +1,7 @@
 """Panoptic quality by the libraries that can be installed (the extra `bench`).
 
-stardist counts a pair at an IoU of exactly one half, the others do not; each is compared with the
-convention of ours that does the same.
+stardist and panoptica count a pair at an IoU of exactly one half, the others do not; each is
+compared with the convention of ours that does the same.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,12 +13,20 @@ from numpy.typing import NDArray
 from cerberus_bench.eval.pq import Convention
 
 Labels = NDArray[np.int32]
+Classes = NDArray[np.uint8]
 PanopticPeer = Callable[[Labels, Labels], float]
 
-CONVENTIONS: Mapping[str, Convention] = {"stardist": "ge"}
+CONVENTIONS: Mapping[str, Convention] = {"stardist": "ge", "panoptica": "ge"}
 """Peer -> convention that it follows, `exact` where it is not listed."""
-ABSENT = {"panoptica": "needs NumPy below 2, which cannot stand beside this package"}
-"""Peers that no environment of ours can hold, and why."""
+OLDER = (
+    "not installed: it takes NumPy below 2.3, pandas below 3 and rich below 14, all older than"
+    " constraints.txt; in another environment, pip install -e '.[bench]' panoptica"
+)
+
+
+def absent(name: str) -> str:
+    """Why a library is not measured here, and what would install it."""
+    return OLDER if name == "panoptica" else "not installed: pip install -e '.[bench]'"
 
 
 def _stardist(truth: Labels, prediction: Labels) -> float:
@@ -47,10 +55,41 @@ def _cellseg(truth: Labels, prediction: Labels) -> float:
     return float(panoptic_quality(truth, prediction)["pq"])
 
 
+def _panoptica(truth: Labels, prediction: Labels) -> float:
+    from panoptica import InputType, Metric, NaiveThresholdMatching, Panoptica_Evaluator
+
+    evaluator = Panoptica_Evaluator(
+        expected_input=InputType.UNMATCHED_INSTANCE,
+        instance_matcher=NaiveThresholdMatching(),
+        instance_metrics=[Metric.IOU],
+        global_metrics=[],
+    )
+    found = evaluator.evaluate(prediction, truth, verbose=False)
+    return float(found["ungrouped"].pq)
+
+
+def mpq_peer() -> Callable[[Labels, Classes, Labels, Classes], float] | None:
+    """mPQ+ by torchmetrics; None where it is not installed."""
+    return _torchmetrics_mpq if find_spec("torchmetrics") else None
+
+
+def _torchmetrics_mpq(
+    truth: Labels, truth_classes: Classes, prediction: Labels, prediction_classes: Classes
+) -> float:
+    import torch
+    from torchmetrics.detection import PanopticQuality
+
+    metric = PanopticQuality(things=set(range(1, 7)), stuffs={0}, return_per_class=True)
+    sides = ((prediction_classes, prediction), (truth_classes, truth))
+    stacks = (np.stack(side, axis=-1).astype(np.int64)[None] for side in sides)
+    return float(metric(*map(torch.from_numpy, stacks))[0, :6].mean())
+
+
 _PEERS: Mapping[str, tuple[str, PanopticPeer]] = {
     "stardist": ("stardist", _stardist),
     "cellseg-metrics": ("cellseg_metrics", _cellseg),
     "torchmetrics": ("torchmetrics", _torchmetrics),
+    "panoptica": ("panoptica", _panoptica),
 }
 
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.spatial.distance import directed_hausdorff
 
+from benchmarks.coco_peers import direct_ap
 from benchmarks.inputs import Labels, boxes, classes_of, discs, tiles
-from benchmarks.peers import ABSENT, CONVENTIONS, panoptic_peers
-from benchmarks.plain_c import plain_pass
+from benchmarks.peers import CONVENTIONS, absent, mpq_peer, panoptic_peers
+from benchmarks.plain_c import Int64, Pairs, filled, plain_pass
 from benchmarks.timing import Row, median_ms, once_ms
 from cerberus_bench.eval import (
     aji,
@@ -16,17 +17,20 @@ from cerberus_bench.eval import (
     dice,
     f1,
     multiclass_panoptic_quality,
+    object_dice,
+    object_f1,
     object_hausdorff,
     overlap,
     panoptic_quality,
 )
 from cerberus_bench.eval.coco import ENGINES, installed_engines
 from cerberus_bench.eval.glas import partners
+from cerberus_bench.eval.pq import Convention
 
 SLOW_PEERS_SIZE, SLOW_PEERS_NUCLEI = 1250, 1562
 """The 16th part of the largest input, on which peers run that need minutes for all of it; the
 time is multiplied by 16."""
-WHOLE_PEERS = ("stardist",)
+WHOLE_PEERS = ("stardist", "panoptica")
 """Peers whose cost grows faster than the area, so that a part would not tell."""
 CONIC_TILES = 4981
 
@@ -39,31 +43,51 @@ def rows() -> Iterator[Row]:
     yield from _small_tile()
     yield _conic()
     yield from _large()
-    yield _hausdorff(*discs(600, 12, 55.0, seed=1))
+    yield from _glands()
     yield from _coco()
 
 
 def _against_plain(what: str, truth: Labels, prediction: Labels) -> Iterator[Row]:
+    """Each gives all pairs of ids and their pixels, and is compared in all of them."""
     plain = plain_pass()
     if plain is None:
         yield Row.absent(f"overlap table, {what}", "plain C", "no C compiler")
     else:
         times = median_ms(lambda: overlap(truth, prediction), lambda: plain(truth, prediction))
-        table = overlap(truth, prediction)
-        # plain C also lists the background of each side
-        sides = len(unique_pairs(truth, prediction))
-        same = plain(truth, prediction) == sides and len(table.pair_truth) <= sides
+        same = same_pairs(truth, prediction, *filled(*plain(truth, prediction)))
         yield Row(f"overlap table, {what}", times[0], "plain C, one thread", times[1], str(same))
     times = median_ms(lambda: overlap(truth, prediction), lambda: unique_pairs(truth, prediction))
-    pairs = unique_pairs(truth, prediction)
-    n = int(((pairs >> 32 > 0) & (pairs & 0xFFFFFFFF > 0)).sum())
-    same = len(overlap(truth, prediction).pair_truth) == n
+    same = same_pairs(truth, prediction, *unique_pairs(truth, prediction))
     yield Row(f"overlap table, {what}", times[0], "numpy.unique", times[1], str(same))
 
 
-def unique_pairs(truth: Labels, prediction: Labels) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-    """All pairs of ids, background included, by sorting all pixels."""
-    return np.unique(truth.astype(np.int64) << 32 | prediction)
+def unique_pairs(truth: Labels, prediction: Labels) -> Pairs:
+    """All pairs of ids, packed and in order, and their pixels, by sorting all pixels."""
+    keys, counts = np.unique(truth.astype(np.int64) << 32 | prediction, return_counts=True)
+    return keys, counts
+
+
+def same_pairs(truth: Labels, prediction: Labels, keys: Int64, counts: Int64) -> bool:
+    """Whether our table holds these pairs and pixels, and areas that are their sums."""
+    table = overlap(truth, prediction)
+    t, p = keys >> 32, keys & 0xFFFFFFFF
+    both = (t > 0) & (p > 0)
+    ours = (
+        table.truth_ids[table.pair_truth] << 32 | table.prediction_ids[table.pair_prediction],
+        table.intersection,
+        *(table.truth_ids, table.truth_areas),
+        *(table.prediction_ids, table.prediction_areas),
+    )
+    theirs = keys[both], counts[both], *_areas(t, counts), *_areas(p, counts)
+    return all(map(np.array_equal, ours, theirs))
+
+
+def _areas(ids: Int64, counts: Int64) -> Pairs:
+    """Ids other than background, in order, and the sum of their counts."""
+    found, row = np.unique(ids, return_inverse=True)
+    areas = np.zeros(len(found), np.int64)
+    np.add.at(areas, row, counts)
+    return found[found > 0], areas[found > 0]
 
 
 def _panoptic(what: str, truth: Labels, prediction: Labels, scale: int = 1) -> Iterator[Row]:
@@ -75,7 +99,7 @@ def _panoptic(what: str, truth: Labels, prediction: Labels, scale: int = 1) -> I
     (ms,) = median_ms(lambda: panoptic_quality(truth, prediction))
     for name, peer in panoptic_peers().items():
         if peer is None:
-            yield Row.absent(what, name, "not installed: pip install -e '.[bench]'")
+            yield Row.absent(what, name, absent(name))
             continue
         convention = CONVENTIONS.get(name, "exact")
         if scale > 1 and name in WHOLE_PEERS:
@@ -87,8 +111,6 @@ def _panoptic(what: str, truth: Labels, prediction: Labels, scale: int = 1) -> I
         shown = f"{name}, 1/{scale} of it, times {scale}" if scale > 1 else name
         value = panoptic_quality(*part, convention=convention).pq
         yield Row(what, ms, shown, peer_ms * scale, f"{abs(value - peer(*part)):.0e}")
-    for name, reason in ABSENT.items():
-        yield Row.absent(what, name, reason)
     if scale == 1:
         times = median_ms(lambda: loop_pq(truth, prediction), repeats=3)
         value = panoptic_quality(truth, prediction).pq
@@ -125,6 +147,20 @@ def _all_scores(truth: Labels, prediction: Labels) -> Row:
 def _small_tile() -> Iterator[Row]:
     truth, prediction = (side[0] for side in tiles(1))
     yield from _panoptic("PQ, 256 x 256, 100 nuclei", truth, prediction)
+    classes = [classes_of(side, 6) for side in (truth, prediction)]
+
+    def ours(convention: Convention = "exact") -> float:
+        maps = truth[None], classes[0][None], prediction[None], classes[1][None]
+        return multiclass_panoptic_quality(*maps, convention=convention).mpq
+
+    what, peer = "binary PQ and six-class mPQ+, 256 x 256", mpq_peer()
+    if peer is None:
+        yield Row.absent(what, "torchmetrics", absent("torchmetrics"))
+        return
+    (ms,) = median_ms(ours)
+    (peer_ms,) = median_ms(lambda: peer(truth, classes[0], prediction, classes[1]), repeats=3)
+    difference = abs(ours() - peer(truth, classes[0], prediction, classes[1]))
+    yield Row(what, ms, "torchmetrics, mPQ+ alone", peer_ms, f"{difference:.0e}")
 
 
 def _conic() -> Row:
@@ -160,26 +196,41 @@ def loop_hausdorff(truth: Labels, prediction: Labels) -> float:
     return total / 2
 
 
-def _hausdorff(truth: Labels, prediction: Labels) -> Row:
+def _glands() -> Iterator[Row]:
+    """Of the size of a GlaS image."""
+    truth, prediction = (side[:, :522].copy() for side in discs(775, 18, 55.0, seed=1))
+    what = f"775 x 522, {len(np.unique(truth)) - 1} glands"
     ours, theirs = object_hausdorff(truth, prediction), loop_hausdorff(truth, prediction)
     times = median_ms(
         lambda: object_hausdorff(truth, prediction), lambda: loop_hausdorff(truth, prediction)
     )
-    what = "object Hausdorff, 600 x 600, 12 glands"
-    return Row(what, times[0], "scipy directed_hausdorff", times[1], f"{abs(ours - theirs):.0e}")
+    difference = f"{abs(ours - theirs):.0e}"
+    yield Row(
+        f"object Hausdorff, {what}", times[0], "scipy directed_hausdorff", times[1], difference
+    )
+
+    def contest() -> None:
+        table = overlap(truth, prediction)
+        object_f1(table)
+        object_dice(table)
+        object_hausdorff(truth, prediction)
+
+    (ms,) = median_ms(contest)
+    yield Row(f"object F1, Dice and Hausdorff, {what}", ms, "none", None, "")
 
 
 def _coco() -> Iterator[Row]:
-    """Through our function, which writes the annotations for every engine alike."""
+    """Ours by the fastest engine against each library called directly, in turns."""
     truths, predictions, scores = boxes(40, 283, seed=5)
-    what, value = "COCO AP, 11,320 boxes", coco_ap(truths, predictions, scores)
-    (ms,) = median_ms(lambda: coco_ap(truths, predictions, scores), repeats=3)
+    what, value = "COCO AP, 11,320 boxes", coco_ap(truths, predictions, scores).ap
     for engine in ENGINES:
         if engine not in installed_engines():
-            yield Row.absent(what, engine, "not installed: pip install -e '.[bench]'")
+            yield Row.absent(what, engine, absent(engine))
             continue
-        (engine_ms,) = median_ms(
-            lambda engine=engine: coco_ap(truths, predictions, scores, engine=engine), repeats=3
+        times = median_ms(
+            lambda: coco_ap(truths, predictions, scores),
+            lambda engine=engine: direct_ap(engine, truths, predictions, scores),
+            repeats=3 if engine == "pycocotools" else 15,
         )
-        same = coco_ap(truths, predictions, scores, engine=engine) == value
-        yield Row(what, ms, engine, engine_ms, str(same))
+        same = direct_ap(engine, truths, predictions, scores) == value
+        yield Row(what, times[0], f"{engine}, called directly", times[1], str(same))

@@ -264,6 +264,18 @@ def test_report_does_not_depend_on_order_or_shards():
         one.merge(Scorer(SPACES[1], SPACES[1]))
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_any_sharding_gives_the_same_bytes(seed):
+    pairs, rng = random_pairs(), np.random.default_rng(seed)
+    shards = [Scorer(*SPACES) for _ in range(rng.integers(2, len(pairs) + 2))]
+    for k in rng.permutation(len(pairs)):
+        shards[rng.integers(len(shards))].add(*pairs[k])
+    merged = shards.pop(rng.integers(len(shards)))
+    for shard in shards:
+        merged.merge(shard)
+    assert merged.report().model_dump_json() == score(pairs, *SPACES).model_dump_json()
+
+
 def test_pooled_pq_is_that_of_one_large_image():
     pairs = random_pairs()
     labels, found, top = [], [], 0
