@@ -11,6 +11,7 @@ import contextlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
 
@@ -77,6 +78,7 @@ def coco_ap(
     return _evaluate(chosen, truth, found, found_scores, len(truth_list), max(most, 1))
 
 
+@cache
 def installed_engines() -> list[Engine]:
     """Engines that are installed, fastest first; pycocotools always is."""
     return [engine for engine in ENGINES if find_spec(engine)]
@@ -149,7 +151,8 @@ def _evaluate(
         evaluator.params.areaRng, evaluator.params.areaRngLbl = [[0, 1e10]], ["all"]
         evaluator.evaluate()
         evaluator.accumulate()
-    precision, recall = (np.asarray(evaluator.eval[name]) for name in ("precision", "recall"))
+    tables = evaluator.eval  # engines make it anew whenever they are asked
+    precision, recall = np.asarray(tables["precision"]), np.asarray(tables["recall"])
     return CocoAP(_mean(precision), _mean(precision[0]), _mean(precision[5]), _mean(recall))
 
 
