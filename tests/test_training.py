@@ -22,16 +22,10 @@ from cerberus_bench.model_zoo.batches import (
 from cerberus_bench.model_zoo.checkpoint import load_model
 from cerberus_bench.model_zoo.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
 from cerberus_bench.model_zoo.registry import OUTPUTS, create
+from cerberus_bench.model_zoo.run_facts import TrainConfig, TrainProgress, TrainResult
 from cerberus_bench.model_zoo.samples import SampleStore, codes_of
 from cerberus_bench.model_zoo.targets import IGNORED, instance_target
-from cerberus_bench.model_zoo.training import (
-    CHECKPOINT,
-    MODEL,
-    TrainConfig,
-    TrainProgress,
-    TrainResult,
-    train,
-)
+from cerberus_bench.model_zoo.training import CHECKPOINT, MODEL, train
 from cerberus_bench.model_zoo.training_state import learning_rate
 from cerberus_bench.schema.errors import CerberusBenchError, DataError
 from cerberus_bench.schema.labels import LabelSpace

@@ -30,6 +30,10 @@ def train(
     max_minutes: Annotated[
         float | None, typer.Option(help="Overrides the recipe's time budget.")
     ] = None,
+    parts: Annotated[
+        int,
+        typer.Option(min=1, help="Work a batch off in parts: less memory, the same gradient."),
+    ] = 1,
     encoder_weights: Annotated[
         Path | None,
         typer.Option(
@@ -60,11 +64,14 @@ def train(
             seed=seed,
             steps=steps,
             max_minutes=max_minutes,
+            parts=parts,
             encoder_weights=encoder_weights,
             freeze_encoder=freeze_encoder,
             resume=resume,
             on_progress=on_progress,
         )
+    if done["rank"]:
+        return  # of several processes the first speaks
     if as_json:
         show.print_json(done)
     else:

@@ -1,5 +1,6 @@
 """What `train` shows while it runs."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -22,7 +23,8 @@ def watch() -> Iterator["Callable[[TrainProgress], None]"]:
         TimeRemainingColumn(),
         TextColumn("loss {task.fields[loss]:.3f}", style="dim"),
     )
-    with Progress(*columns, console=show.err, transient=True) as progress:
+    silent = os.environ.get("RANK", "0") != "0"  # of several processes the first speaks
+    with Progress(*columns, console=show.err, transient=True, disable=silent) as progress:
         bar = progress.add_task("", total=1.0, step=0, loss=float("nan"))
 
         def advance(now: "TrainProgress") -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -20,6 +21,8 @@ from cerberus_bench.model_zoo.recipe import Recipe
 from cerberus_bench.model_zoo.samples import PATCH, Entry, Sample, SampleStore
 from cerberus_bench.model_zoo.targets import IGNORED, KERNEL_SIZES, UNKNOWN, instance_target
 from cerberus_bench.schema.errors import DataError
+
+T = TypeVar("T")
 
 HALO = max(KERNEL_SIZES.values()) // 2
 """Pixels around a window that its instance target depends on."""
@@ -259,13 +262,11 @@ def _thinned(windows: list[Window], limit: int) -> list[Window]:
     return [windows[i] for i in np.linspace(0, len(windows) - 1, limit).round().astype(int)]
 
 
-def prefetched(
-    make: Callable[[int], Batch], start: int, ahead: int = 3
-) -> Generator[Batch, None, None]:
+def prefetched(make: Callable[[int], T], start: int, ahead: int = 3) -> Generator[T, None, None]:
     """Batches start, start + 1, ... without end, some made ahead by threads."""
     pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="batches")
     try:
-        waiting: deque[Future[Batch]] = deque(pool.submit(make, start + i) for i in range(ahead))
+        waiting: deque[Future[T]] = deque(pool.submit(make, start + i) for i in range(ahead))
         for step in range(start + ahead, 2**62):
             yield waiting.popleft().result()
             waiting.append(pool.submit(make, step))

@@ -7,6 +7,7 @@ labels by the marginal likelihood of the classes that are possible.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -29,6 +30,25 @@ class LossSums:
     """(channels,) sum of p + y over the same pixels."""
     truth: Tensor | None = None
     """(channels,) sum of y over the same pixels."""
+
+    @staticmethod
+    def width(output: str, n_classes: int) -> int:
+        """Numbers in the `flat` sums of an output: only type maps have a Dice."""
+        return 2 + 3 * n_classes * output.endswith(".type")
+
+    @classmethod
+    def of_flat(cls, flat: Tensor, n_classes: int) -> Self:
+        """Sums from what `flat` gave, or from a sum of such vectors."""
+        if len(flat) == 2:
+            return cls(flat[0], flat[1])
+        return cls(flat[0], flat[1], *flat[2:].view(3, n_classes))
+
+    def flat(self) -> Tensor:
+        """All sums as one vector."""
+        heads = torch.stack([self.cross_entropy, self.weight])
+        if self.overlap is None or self.size is None or self.truth is None:
+            return heads
+        return torch.cat([heads, self.overlap, self.size, self.truth])
 
     def loss(self) -> Tensor:
         """Mean cross-entropy, plus 1 - mean Dice of the classes that occur; 0 of nothing."""

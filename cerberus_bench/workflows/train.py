@@ -13,7 +13,7 @@ from cerberus_bench.workflows.progress import Progress
 if TYPE_CHECKING:
     from cerberus_bench.loaders.table import Table
     from cerberus_bench.model_zoo.recipe import Recipe
-    from cerberus_bench.model_zoo.training import TrainProgress
+    from cerberus_bench.model_zoo.run_facts import TrainProgress
 
 __all__ = ["TrainProgress", "train"]
 
@@ -30,6 +30,7 @@ def train(
     seed: int | None = None,
     steps: int | None = None,
     max_minutes: float | None = None,
+    parts: int = 1,
     encoder_weights: Path | None = None,
     freeze_encoder: bool = False,
     resume: bool = False,
@@ -49,6 +50,7 @@ def train(
         seed: overrides the recipe's.
         steps: overrides the recipe's, with its schedule stretched over them.
         max_minutes: ends the run, its schedule included, within this time.
+        parts: parts that a batch is worked off in; see `TrainConfig`.
         encoder_weights: model file, or weights of a ResNet with torchvision's names, whose encoder
             is the start. What a model file has seen counts as seen by the new model.
         freeze_encoder: train decoders and heads only.
@@ -65,7 +67,7 @@ def train(
     """
     from cerberus_bench.loaders.splits import refuse_test_fold
     from cerberus_bench.model_zoo.recipe import load_recipe
-    from cerberus_bench.model_zoo.training import TrainConfig
+    from cerberus_bench.model_zoo.run_facts import TrainConfig
     from cerberus_bench.model_zoo.training import train as run
 
     found = load_recipe(recipe)
@@ -80,6 +82,7 @@ def train(
         fold=fold,
         name=name or out.name,
         max_minutes=max_minutes,
+        parts=parts,
         encoder_weights=encoder_weights,
         freeze_encoder=freeze_encoder,
         provenance=dict(provenance(recipe=found.name)),
@@ -99,6 +102,7 @@ def train(
         "validation": dict(done.card.validation),
         "unvalidated": list(done.unvalidated),
         "wait_share": done.wait_share,
+        "rank": done.rank,
     }
 
 
