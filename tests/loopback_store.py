@@ -70,9 +70,13 @@ class Repo:
     pulls: dict[str, str] = field(default_factory=dict)
     """refs/pr/N -> commit."""
     blobs: dict[str, bytes] = field(default_factory=dict)
+    lfs_suffixes: tuple[str, ...] = LFS_SUFFIXES
+    """Names of files that go to large file storage whatever their size."""
 
     def __post_init__(self) -> None:
-        attributes = "".join(f"*{s} filter=lfs diff=lfs merge=lfs -text\n" for s in LFS_SUFFIXES)
+        attributes = "".join(
+            f"*{s} filter=lfs diff=lfs merge=lfs -text\n" for s in self.lfs_suffixes
+        )
         files = {".gitattributes": Entry.regular(attributes.encode())}
         self.branches["main"] = self._add(None, files, "initial commit", "system").oid
 
@@ -114,7 +118,7 @@ class Repo:
         return files[path]
 
     def upload_mode(self, path: str, size: int) -> str:
-        return "lfs" if path.endswith(LFS_SUFFIXES) or size > REGULAR_LIMIT else "regular"
+        return "lfs" if path.endswith(self.lfs_suffixes) or size > REGULAR_LIMIT else "regular"
 
     def store_blob(self, digest: str, size: int, content: bytes) -> None:
         if sha256(content).hexdigest() != digest or len(content) != size:
@@ -199,7 +203,14 @@ class Repo:
         else:
             value = {"path": path, "content": b64encode(content).decode(), "encoding": "base64"}
             line = {"key": "file", "value": value}
-        return self.commit("main", [{"key": "header", "value": {"summary": path}}, line], user)
+        return self._commit_line(path, line, user)
+
+    def remove(self, path: str, user: str = "owner") -> Commit:
+        """A commit made behind the client's back: one file less."""
+        return self._commit_line(path, {"key": "deletedFile", "value": {"path": path}}, user)
+
+    def _commit_line(self, title: str, line: dict[str, Any], user: str) -> Commit:
+        return self.commit("main", [{"key": "header", "value": {"summary": title}}, line], user)
 
     def _add(self, parent: str | None, files: dict[str, Entry], title: str, author: str) -> Commit:
         listing = "".join(f"{path} {entry.oid}\n" for path, entry in sorted(files.items()))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hub_data import glas_folder, glas_source, home, monuseg_folder
 from loopback_hub import OWNER, STRANGER, LoopbackHub, hub, running_hub
+from loopback_store import Repo
 
 import cerberus_bench as cb
 from cerberus_bench.hub import HubPlace, looks_like_place, parse_place, place_of
@@ -147,6 +148,56 @@ def test_streaming_gives_the_same_rows(
     assert [row["sample_id"] for row in again] == local["sample_id"]
 
 
+@pytest.fixture
+def in_git(hub: LoopbackHub, home: Path, monuseg_folder: Path) -> Repo:
+    """The dataset on a Hub that keeps small files in git, whatever they are called."""
+    repo = hub.repos["dataset", REPO] = Repo("dataset", REPO, lfs_suffixes=())
+    push(str(monuseg_folder), REPO)
+    assert repo.blobs == {}
+    return repo
+
+
+def test_files_that_the_hub_keeps_in_git_are_streamed(
+    hub: LoopbackHub, in_git: Repo, monuseg_folder: Path
+) -> None:
+    local = cb.load(str(monuseg_folder), split="train")
+    hub.requests.clear()
+    rows = list(cb.load(REPO, split="train", streaming=True))
+    assert [row["sample_id"] for row in rows] == local["sample_id"]
+    assert rows[0]["image"].tobytes() == local[0]["image"].tobytes()
+    assert hub.count("GET", "train.parquet") == 1
+    assert hub.count("GET", "(validation|test).parquet") == 0
+    part = str(rows[0]["official_split"])
+    assert list(cb.load(REPO, split=f"official:{part}", streaming=True))
+
+
+def test_files_in_git_and_in_large_file_storage_are_streamed_together(
+    hub: LoopbackHub, in_git: Repo, monuseg_folder: Path
+) -> None:
+    local = cb.load(str(monuseg_folder), split="all")
+    in_git.lfs_suffixes = ("train.parquet",)
+    in_git.put("data/train.parquet", (monuseg_folder / "data/train.parquet").read_bytes())
+    assert len(in_git.blobs) == 1
+    rows = list(cb.load(REPO, split="all", streaming=True))
+    assert [row["sample_id"] for row in rows] == local["sample_id"]
+
+
+def test_a_tampered_file_in_git_is_refused(hub: LoopbackHub, in_git: Repo) -> None:
+    content = in_git.at("main").files["data/train.parquet"].content
+    assert content is not None
+    in_git.put("data/train.parquet", content[:-1] + bytes([content[-1] ^ 1]))
+    for streaming in (False, True):
+        with pytest.raises(TamperedError, match=r"data/train.parquet has sha256 .* published was"):
+            cb.load(REPO, split="train", streaming=streaming)
+
+
+def test_a_missing_file_is_refused(hub: LoopbackHub, in_git: Repo) -> None:
+    in_git.remove("data/train.parquet")
+    for streaming in (False, True):
+        with pytest.raises(TamperedError, match=r"data/train.parquet is missing, which SHA256SUMS"):
+            cb.load(REPO, split="train", streaming=streaming)
+
+
 def test_a_gate_lets_in_only_who_was_let_in(
     hub: LoopbackHub, published: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:
@@ -220,6 +271,28 @@ def test_changed_facts_are_refused(hub: LoopbackHub, published: str) -> None:
     for streaming in (False, True):
         with pytest.raises(TamperedError, match=r"dataset.json has sha256"):
             cb.load(REPO, split="train", streaming=streaming)
+
+
+def test_a_card_that_contradicts_the_sums_is_refused(hub: LoopbackHub, published: str) -> None:
+    repo = hub.repo(REPO)
+    content = repo.at("main").files["README.md"].content
+    right = repo.at("main").files["data/train.parquet"].sha256
+    assert content is not None
+    assert right is not None
+    wrong = "0" * 64
+    repo.put("README.md", content.replace(right.encode(), wrong.encode()))
+    said = rf"README.md says that data/train.parquet has sha256 {wrong}, SHA256SUMS says {right}"
+    for streaming in (False, True):
+        with pytest.raises(TamperedError, match=said):
+            cb.load(REPO, split="train", streaming=streaming)
+    assert len(cb.load(REPO, split="train", revision="v1.0.0"))
+
+
+def test_a_card_may_say_less_than_the_sums(hub: LoopbackHub, published: str) -> None:
+    other = b"| another/file | `" + b"0" * 64 + b"` |\n"
+    for card in (b"No hashes here.\n", b"# Files\n\n" + other):
+        hub.repo(REPO).put("README.md", card)
+        assert len(cb.load(REPO, split="train"))
 
 
 def test_what_is_not_there_is_said(hub: LoopbackHub, published: str) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from cerberus_bench.schema.errors import DataError
 
 FILE_NAME = "SHA256SUMS"
+CARD_NAME = "README.md"
 MAX_BYTES = 10_000_000
 _LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
+_CARD_ROW = re.compile(r"\| (\S.*) \| `([0-9a-f]{64})` \|")
 
 
 class TamperedError(DataError):
@@ -19,6 +21,11 @@ class TamperedError(DataError):
 def format_sums(sums: Mapping[str, str]) -> str:
     """Path -> sha256 as lines, sorted by path."""
     return "".join(f"{sha256}  {path}\n" for path, sha256 in sorted(sums.items()))
+
+
+def format_card_rows(sums: Mapping[str, str]) -> str:
+    """Path -> sha256 as rows of the table of a card, sorted by path."""
+    return "".join(f"| {path} | `{sha256}` |\n" for path, sha256 in sorted(sums.items()))
 
 
 def read_sums(folder: Path) -> dict[str, str]:
@@ -46,6 +53,34 @@ def parse_sums(text: str, source: str) -> dict[str, str]:
             raise DataError(f"{source}: {line[:80]!r} is no line of sha256 and path")
         sums[found[2]] = found[1]
     return sums
+
+
+def check_card(folder: Path, sums: Mapping[str, str], source: str) -> None:
+    """Compare the hashes that the card of a folder shows to readers with the published ones.
+
+    A folder without a card, or a card without hashes, contradicts nothing.
+
+    Args:
+        folder: that may hold README.md.
+        sums: path -> sha256 of SHA256SUMS.
+        source: where the folder is from, for messages.
+
+    Raises:
+        TamperedError: the card shows another hash of a file that SHA256SUMS lists.
+        DataError: the card is too large to be one.
+    """
+    path = folder / CARD_NAME
+    if not path.is_file():
+        return
+    if path.stat().st_size > MAX_BYTES:
+        raise DataError(f"{source}: {CARD_NAME} is larger than {MAX_BYTES} bytes; it is no card")
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        row = _CARD_ROW.fullmatch(line)
+        if row and sums.get(row[1], row[2]) != row[2]:
+            raise TamperedError(
+                f"{source}: {CARD_NAME} says that {row[1]} has sha256 {row[2]}, {FILE_NAME} says"
+                f" {sums[row[1]]}. One of them was changed; take a revision in which they agree."
+            )
 
 
 def check_sums(folder: Path, sums: Mapping[str, str], source: str) -> None:

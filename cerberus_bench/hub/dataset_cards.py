@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cerberus_bench.hub.checksums import format_card_rows
 from cerberus_bench.hub.publish import Target
 from cerberus_bench.hub.recipe import RECORDS_NAME
 from cerberus_bench.loaders.card import write_card
@@ -114,5 +115,4 @@ def _dataset_info(folder: Path, metadata: TableMetadata) -> dict[str, Any]:
 
 
 def _files_section(sums: Mapping[str, str]) -> str:
-    rows = "".join(f"| {path} | `{sha256}` |\n" for path, sha256 in sorted(sums.items()))
-    return f"\n## Files\n\n| file | sha256 |\n| --- | --- |\n{rows}"
+    return f"\n## Files\n\n| file | sha256 |\n| --- | --- |\n{format_card_rows(sums)}"

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
+from cerberus_bench.hub.checksums import CARD_NAME, format_sums
 from cerberus_bench.hub.checksums import FILE_NAME as SUMS_NAME
-from cerberus_bench.hub.checksums import format_sums
 from cerberus_bench.hub.dataset_cards import PICTURE_NAME, pixel_card, recipe_card
 from cerberus_bench.hub.publish import LocalFile, Release, Target
 from cerberus_bench.hub.recipe import (
@@ -27,7 +27,6 @@ from cerberus_bench.loaders.writer import DATA_FOLDER, split_path
 from cerberus_bench.schema.dataset import DatasetSpec, Redistribution
 from cerberus_bench.schema.errors import DataError
 
-CARD_NAME = "README.md"
 Progress = Callable[[int, int, str], None]
 
 

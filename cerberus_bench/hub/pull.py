@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from cerberus_bench.hub.checksums import TamperedError, check_sums, read_sums
+from cerberus_bench.hub.checksums import TamperedError, check_card, check_sums, read_sums
 from cerberus_bench.hub.client import Kind, client, hub_errors
 from cerberus_bench.hub.dataset_release import Form
 from cerberus_bench.hub.places import HubPlace
@@ -106,10 +106,10 @@ def data_files(metadata: TableMetadata) -> set[str]:
 
 
 def published_sums(folder: Path, form: Form, place: HubPlace) -> dict[str, str]:
-    """Path -> sha256 as published; every file that is read is among them.
+    """Path -> sha256 as published; every file that is read is among them, and the card agrees.
 
     Raises:
-        TamperedError: a file is not listed.
+        TamperedError: a file is not listed, or the card shows another hash.
         DataError: there is no list.
     """
     sums = read_sums(folder)
@@ -123,4 +123,5 @@ def published_sums(folder: Path, form: Form, place: HubPlace) -> dict[str, str]:
             f"{place}: SHA256SUMS does not list {', '.join(unlisted)}, so nobody can tell whether"
             " they were changed. Take another revision."
         )
+    check_card(folder, sums, str(place))
     return sums
