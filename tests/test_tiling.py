@@ -9,13 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cerberus_bench.model_zoo import create
+from cerberus_bench.model_zoo.backends import TorchNetwork
 from cerberus_bench.model_zoo.checkpoint import LoadedModel, make_card, wrap_module
-from cerberus_bench.model_zoo.runner import (
-    RunOptions,
-    predict_image,
-    run_model,
-    tissue_probabilities,
-)
+from cerberus_bench.model_zoo.options import RunOptions
+from cerberus_bench.model_zoo.runner import predict_image, run_model, tissue_probabilities
 from cerberus_bench.model_zoo.tiling import Tiling, cut_windows, pad_to_stride, plan_windows
 from cerberus_bench.schema.errors import DataError
 
@@ -119,9 +116,8 @@ def test_pieced_maps_are_what_the_network_says_of_each_pixel(
     shape: tuple[int, int], batch_px: int
 ) -> None:
     image = np.random.default_rng(0).integers(0, 70, (*shape, 3), dtype=np.uint8)
-    model = ReadsColours().train()
-    maps = run_model(model, image, ["nuclei.type", "lumen.instance"], SMALL, batch_px=batch_px)
-    assert model.training
+    network = TorchNetwork(ReadsColours())
+    maps = run_model(network, image, ["nuclei.type", "lumen.instance"], SMALL, batch_px=batch_px)
     assert list(maps) == ["nuclei.type", "lumen.instance"]
     for name, plane in (("nuclei.type", 1), ("lumen.instance", 0)):
         n_classes = maps[name].shape[2]
@@ -134,13 +130,15 @@ def test_a_real_network_agrees_with_one_window_over_the_whole_image() -> None:
     torch.manual_seed(0)
     model = create("single-lumen-tiny").eval()
     image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
-    one = run_model(model, image, ["lumen.instance"], Tiling(256, 0))["lumen.instance"]
+    network = TorchNetwork(model)
+    one = run_model(network, image, ["lumen.instance"], Tiling(256, 0))["lumen.instance"]
     with torch.inference_mode():
         logits = model(torch.from_numpy(image).permute(2, 0, 1)[None].float())["lumen.instance"]
     expected = logits.softmax(dim=1)[0].permute(1, 2, 0).numpy()
     np.testing.assert_allclose(one, expected, atol=1e-5)
     np.testing.assert_allclose(one.sum(axis=2), 1, atol=1e-6)
-    half = run_model(model, image, ["lumen.instance"], Tiling(256, 0), precision="bf16")
+    low = TorchNetwork(model, "bf16")
+    half = run_model(low, image, ["lumen.instance"], Tiling(256, 0))
     assert half["lumen.instance"].dtype == np.float32
     np.testing.assert_allclose(half["lumen.instance"], one, atol=0.05)
 
@@ -222,7 +220,7 @@ def test_tissue_probabilities(shape: tuple[int, int]) -> None:
     torch.manual_seed(0)
     model = create("single-tissue-tiny").eval()
     image = np.full((*shape, 3), 180, np.uint8)
-    probabilities = tissue_probabilities(model, image)
+    probabilities = tissue_probabilities(TorchNetwork(model), image)
     assert probabilities.shape == (9,)
     assert probabilities.sum() == pytest.approx(1)
 

@@ -1,16 +1,11 @@
 """From an image to probabilities, and from those to a prediction on the image's own grid."""
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Collection, Mapping
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from cerberus_bench.model_zoo.cerberus import Cerberus
+from cerberus_bench.model_zoo.backends import Network, Probabilities, make_network
 from cerberus_bench.model_zoo.checkpoint import LoadedModel
 from cerberus_bench.model_zoo.instances import (
     gland_instances,
@@ -19,39 +14,19 @@ from cerberus_bench.model_zoo.instances import (
     lumina_inside_glands,
     nuclei_instances,
 )
+from cerberus_bench.model_zoo.options import BATCH_PX, DEFAULT, RunOptions
 from cerberus_bench.model_zoo.tiling import Tiling, cut_windows, pad_to_stride, plan_windows
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.prediction import PredictedInstances, Prediction
 from cerberus_bench.schema.resample import resize_image, resize_nearest, scaled_shape
 
-Probabilities = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
-FAST_WINDOW_PX = 736
-"""Larger windows give each kept pixel more true context, so fast mode is not bit-equal to exact."""
 TISSUE_PATCH_PX = 256
 """Images up to this side at the model's mpp are one tissue patch; larger ones are averaged over."""
 TISSUE_TILING = Tiling(window_px=448, margin_px=152)
 """The published one: each window classifies its central 144 px, which the patch head looks at."""
-BATCH_PX = 2**19
-"""Most input pixels of a batch; at least one window is taken."""
 SPLIT = {"nuclei": nuclei_instances, "gland": gland_instances, "lumen": lumen_instances}
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """How windows are laid out and computed."""
-
-    mode: Literal["exact", "fast"] = "exact"
-    """exact: the window of the model's card; fast: larger windows, fitted to the image."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    batch_px: int = BATCH_PX
-
-    def tiling(self, loaded: LoadedModel) -> Tiling:
-        """Layout for a model."""
-        if self.mode == "fast":
-            return Tiling(max(FAST_WINDOW_PX, loaded.window_px), loaded.margin_px, fit=True)
-        return Tiling(loaded.window_px, loaded.margin_px)
 
 
 def predict_image(
@@ -61,7 +36,8 @@ def predict_image(
     *,
     sample_id: str = "",
     tasks: Collection[str] | None = None,
-    options: RunOptions = RunOptions(),
+    options: RunOptions = DEFAULT,
+    network: Network | None = None,
 ) -> Prediction:
     """Run a model at its own resolution and map what it finds back to the image's grid.
 
@@ -73,18 +49,21 @@ def predict_image(
         tasks: tasks to predict, all of the model's when None. Lumina outside glands are removed
             wherever the model knows glands, whether glands are asked for or not.
         options: window layout and precision.
+        network: what `make_network` gave for this model and these options, for many images; made
+            for this one when None.
 
     Raises:
         DataError: the model does not predict a task that is asked for.
     """
+    network = network or make_network(loaded, options)
     wanted = _wanted(loaded, tasks)
     shape = (image.shape[0], image.shape[1])
     work_shape = scaled_shape(shape, mpp, loaded.mpp)
     work = image if work_shape == shape else resize_image(image, work_shape)
-    found = _find_instances(loaded, work, wanted, options)
+    found = _find_instances(loaded, network, work, wanted, options)
     tissue = None
     if "tissue" in wanted:
-        tissue = tissue_probabilities(loaded.inference, work, options.precision)
+        tissue = tissue_probabilities(network, work)
     return Prediction(
         sample_id=sample_id,
         instances={task: on_grid(found[task], shape) for task in found if task in wanted},
@@ -93,22 +72,20 @@ def predict_image(
 
 
 def run_model(
-    model: nn.Module,
+    network: Network,
     image: NDArray[np.uint8],
     outputs: Collection[str],
     tiling: Tiling,
     *,
-    precision: Literal["fp32", "bf16"] = "fp32",
     batch_px: int = BATCH_PX,
 ) -> dict[str, Probabilities]:
     """Class probabilities of dense outputs for every pixel of an image of any size.
 
     Args:
-        model: a network; it is run in evaluation mode and left in the mode it was in.
+        network: what computes the windows.
         image: (H, W, 3) RGB at the model's mpp.
         outputs: dense outputs to compute, such as `gland.instance`.
         tiling: layout of the windows.
-        precision: bf16 computes under autocast; probabilities are float32 either way.
         batch_px: most input pixels of a batch.
 
     Returns:
@@ -117,42 +94,33 @@ def run_model(
     windows = plan_windows((image.shape[0], image.shape[1]), tiling)
     batch_size = max(1, batch_px // (windows[0].height * windows[0].width))
     maps: dict[str, Probabilities] = {}
-    with _inference(model, precision):
-        for batch, pixels in cut_windows(image, windows, batch_size):
-            for name, logits in _forward(model, pixels, outputs, tiling.margin_px).items():
-                centres = _softmax(logits)
-                if name not in maps:
-                    maps[name] = np.empty((*image.shape[:2], logits.shape[1]), np.float32)
-                for window, centre in zip(batch, centres.transpose(0, 2, 3, 1), strict=True):
-                    target = maps[name][window.kept]
-                    target[...] = centre[: target.shape[0], : target.shape[1]]
+    for batch, pixels in cut_windows(image, windows, batch_size):
+        for name, centres in network(pixels, outputs, tiling.margin_px).items():
+            if name not in maps:
+                maps[name] = np.empty((*image.shape[:2], centres.shape[3]), np.float32)
+            for window, centre in zip(batch, centres, strict=True):
+                target = maps[name][window.kept]
+                target[...] = centre[: target.shape[0], : target.shape[1]]
     return maps
 
 
-def tissue_probabilities(
-    model: nn.Module, image: NDArray[np.uint8], precision: Literal["fp32", "bf16"] = "fp32"
-) -> NDArray[np.float64]:
+def tissue_probabilities(network: Network, image: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Class probabilities of a tissue patch, or their mean over the area of a larger image.
 
     Args:
-        model: a network with the `tissue` output.
+        network: a network with the `tissue` output.
         image: (H, W, 3) RGB at the model's mpp; up to 256 px a side it is one patch.
-        precision: see `run_model`.
 
     Returns:
         (classes,) float64, summing to 1.
     """
-    with _inference(model, precision):
-        if max(image.shape[:2]) <= TISSUE_PATCH_PX:
-            logits = _forward(model, pad_to_stride(image)[None], ["tissue"])["tissue"]
-            rows, weights = _softmax(logits), [1]
-        else:
-            windows = plan_windows((image.shape[0], image.shape[1]), TISSUE_TILING)
-            batches = cut_windows(image, windows, batch_size=4)
-            rows = np.concatenate(
-                [_softmax(_forward(model, pixels, ["tissue"])["tissue"]) for _, pixels in batches]
-            )
-            weights = [window.area for window in windows]
+    if max(image.shape[:2]) <= TISSUE_PATCH_PX:
+        rows, weights = network(pad_to_stride(image)[None], ["tissue"])["tissue"], [1]
+    else:
+        windows = plan_windows((image.shape[0], image.shape[1]), TISSUE_TILING)
+        batches = cut_windows(image, windows, batch_size=4)
+        rows = np.concatenate([network(pixels, ["tissue"])["tissue"] for _, pixels in batches])
+        weights = [window.area for window in windows]
     mean = np.average(rows.astype(np.float64), axis=0, weights=weights)
     return np.asarray(mean / mean.sum(), dtype=np.float64)
 
@@ -182,7 +150,11 @@ def _wanted(loaded: LoadedModel, tasks: Collection[str] | None) -> list[str]:
 
 
 def _find_instances(
-    loaded: LoadedModel, image: NDArray[np.uint8], wanted: list[str], options: RunOptions
+    loaded: LoadedModel,
+    network: Network,
+    image: NDArray[np.uint8],
+    wanted: list[str],
+    options: RunOptions,
 ) -> dict[str, PredictedInstances]:
     """Objects of the wanted instance tasks, and of glands where lumina need them."""
     tasks = [task for task in SPLIT if task in wanted]
@@ -191,14 +163,7 @@ def _find_instances(
     if not tasks:
         return {}
     outputs = [name for task in tasks for name in _outputs_of(loaded, task)]
-    maps = run_model(
-        loaded.inference,
-        image,
-        outputs,
-        options.tiling(loaded),
-        precision=options.precision,
-        batch_px=options.batch_px,
-    )
+    maps = run_model(network, image, outputs, options.tiling(loaded), batch_px=options.batch_px)
     labels = {task: SPLIT[task](maps[f"{task}.instance"][..., 1:]) for task in tasks}
     if "lumen" in labels and "gland" in labels:
         labels["lumen"] = lumina_inside_glands(labels["lumen"], labels["gland"])
@@ -238,46 +203,3 @@ def describe_instances(
         classes=(np.ones(len(ids)) if type_map is None else table.type).astype(np.int64),
         scores=np.clip(sums[ids] / areas[ids], 0, 1),
     )
-
-
-@contextmanager
-def _inference(model: nn.Module, precision: Literal["fp32", "bf16"]) -> Iterator[None]:
-    """Evaluation mode, no gradients, and the precision; every module's mode is restored."""
-    modes = [(module, module.training) for module in model.modules()]
-    autocast = torch.autocast(_device(model).type, dtype=torch.bfloat16)
-    model.eval()
-    try:
-        with torch.inference_mode(), autocast if precision == "bf16" else nullcontext():
-            yield
-    finally:
-        for module, was_training in modes:
-            module.training = was_training
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters(), torch.empty(0)).device
-
-
-def _forward(
-    model: nn.Module, pixels: NDArray[np.uint8], outputs: Collection[str], margin: int = 0
-) -> dict[str, Tensor]:
-    """Logits of some outputs for windows (N, H, W, 3), dense ones without their margin."""
-    # The permuted view of NHWC pixels is channels_last already.
-    image = torch.from_numpy(pixels).to(_device(model)).permute(0, 3, 1, 2).float()
-    if isinstance(model, Cerberus):
-        found: dict[str, Tensor] = model(image, outputs=outputs, margin=margin)
-        return found
-    logits = model(image)
-    return {name: _without_margin(logits[name], margin) for name in outputs}
-
-
-def _without_margin(logits: Tensor, margin: int) -> Tensor:
-    if logits.ndim != 4:
-        return logits
-    height, width = logits.shape[-2:]
-    return logits[..., margin : height - margin, margin : width - margin]
-
-
-def _softmax(logits: Tensor) -> Probabilities:
-    probabilities: Probabilities = logits.float().softmax(dim=1).cpu().numpy()
-    return probabilities

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +19,7 @@ from cerberus_bench.schema.result import ModelInfo
 from cerberus_bench.schema.tasks import INSTANCE_TASKS, TASKS
 
 if TYPE_CHECKING:
+    from cerberus_bench.model_zoo.backends import Network
     from cerberus_bench.model_zoo.checkpoint import LoadedModel
     from cerberus_bench.model_zoo.classical import ClassicalModel
 
@@ -93,8 +95,19 @@ class NetworkPredictor:
         from cerberus_bench.model_zoo.runner import predict_image
 
         return predict_image(
-            self.loaded, record.image, record.mpp, sample_id=record.sample_id, tasks=tasks
+            self.loaded,
+            record.image,
+            record.mpp,
+            sample_id=record.sample_id,
+            tasks=tasks,
+            network=self._network,
         )
+
+    @cached_property
+    def _network(self) -> "Network":
+        from cerberus_bench.model_zoo.backends import make_network
+
+        return make_network(self.loaded)
 
 
 @dataclass(frozen=True)
