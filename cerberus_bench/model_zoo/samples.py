@@ -114,8 +114,7 @@ class SampleStore:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        source = self.sources[entry.source]
-        sample = self._compact(source, source[entry.record])
+        _, sample = self._decode(self.sources[entry.source], entry.record)
         with self._lock:
             # another thread may have decoded the same sample meanwhile
             return self._kept[key] if key in self._kept else self._keep(key, sample)
@@ -138,8 +137,7 @@ class SampleStore:
         """Records of a source in order, a few of them decoded ahead by threads."""
 
         def read(r: int) -> tuple[int, Record, Sample]:
-            record = source[r]
-            return r, record, self._compact(source, record)
+            return r, *self._decode(source, r)
 
         with ThreadPoolExecutor(READERS, thread_name_prefix="records") as pool:
             ahead: deque[Future[tuple[int, Record, Sample]]] = deque()
@@ -149,6 +147,15 @@ class SampleStore:
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
+
+    def _decode(self, source: RecordSource, r: int) -> tuple[Record, Sample]:
+        try:
+            record = source[r]
+            return record, self._compact(source, record)
+        except Exception as error:
+            # it surfaces in another thread, far from the loop that knows the record
+            error.add_note(f"while {source.sample_ids[r]} was decoded")
+            raise
 
     def _keep(self, key: tuple[int, int], sample: Sample) -> Sample:
         self._kept[key] = sample
