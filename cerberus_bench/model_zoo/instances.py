@@ -11,6 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cerberus_bench.model_zoo.region_rules import (
+    GLAND_RULES,
+    LUMEN_RULES,
+    Box,
+    RegionRules,
+    growing_box,
+)
 from cerberus_bench.schema.errors import DataError
 
 NUCLEUS_MASK_MIN_AREA = 8
@@ -19,23 +26,6 @@ MIN_CONTOUR_POINTS = 3
 """Objects whose outline has fewer points are left out of the instance table."""
 
 Mask = NDArray[np.uint8]
-Box = tuple[slice, slice]
-
-
-@dataclass(frozen=True, slots=True)
-class RegionRules:
-    """How glands or lumina are cut out of their probability map; sizes at scale factor 1."""
-
-    threshold: float
-    """Least inner probability of the foreground, exclusive."""
-    min_area: int
-    """Smaller components are dropped, px."""
-    dilation: int
-    """Side of the ellipse that gives back what training targets eroded, px."""
-
-
-GLAND_RULES = RegionRules(threshold=0.55, min_area=1000, dilation=10)
-LUMEN_RULES = RegionRules(threshold=0.5, min_area=150, dilation=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,37 +149,15 @@ def _region_instances(
     prob: NDArray[np.float32], scale: float, rules: RegionRules
 ) -> NDArray[np.int32]:
     inner, contour = _channels(prob)
-    foreground = (inner > rules.threshold) & (contour <= 0.5)
-    mask = _drop_small(_mask(foreground), int(rules.min_area * scale**2))
+    mask = _drop_small(_mask(rules.foreground(inner, contour)), rules.min_area_at(scale))
     components = _components(mask)
-    size = int(rules.dilation * scale)
-    if size < 1:
-        raise DataError(
-            f"scale {scale} leaves no dilation of {rules.dilation} px. Use a scale of at least "
-            f"{1 / rules.dilation}."
-        )
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    kernel = rules.kernel(scale)
     grown = np.zeros(components.shape, np.int32)
     for i, box in enumerate(_boxes(components), start=1):
-        window = _padded(box, 2 * size, components.shape)
+        window = growing_box(box, kernel, components.shape)
         one = _mask(cv2.dilate(_mask(components[window] == i), kernel))
         grown[window][_fill_holes(one) > 0] = i
     return grown
-
-
-def _padded(box: Box, pad: int, shape: tuple[int, ...]) -> Box:
-    """Grow a box on each side by `pad`; a side that would leave the image is not grown at all.
-
-    That is the published code's rule, and it is visible: an object near the border is not dilated
-    beyond its own box there.
-    """
-
-    def grow(side: slice, length: int) -> slice:
-        start = side.start - pad if side.start - pad >= 0 else side.start
-        stop = side.stop + pad if side.stop + pad <= length - 1 else side.stop
-        return slice(start, stop)
-
-    return grow(box[0], shape[0]), grow(box[1], shape[1])
 
 
 def _mask(values: NDArray[np.bool_] | cv2.typing.MatLike) -> Mask:
