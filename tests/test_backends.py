@@ -1,89 +1,149 @@
 """What computes a network: the same probabilities, for one thread or many."""
 
+import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from cerberus_bench.model_zoo import create
-from cerberus_bench.model_zoo.backends import TorchNetwork, make_network
-from cerberus_bench.model_zoo.checkpoint import LoadedModel, untrained, wrap_module
-from cerberus_bench.model_zoo.options import Precision, RunOptions
+from cerberus_bench.model_zoo.backends import Network, TorchNetwork, make_network
+from cerberus_bench.model_zoo.cerberus import Cerberus
+from cerberus_bench.model_zoo.checkpoint import untrained, wrap_module
+from cerberus_bench.model_zoo.folding import folded
+from cerberus_bench.model_zoo.openvino_network import MAX_PROGRAMS, OpenVinoNetwork
+from cerberus_bench.model_zoo.options import RunOptions
+from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.model import NetworkSpec, OutputSpec
+from cerberus_bench.schema.result import Precision
 
-DENSE = ["nuclei.instance", "gland.type"]
-
-
-def scene(n: int = 2, height: int = 64, width: int = 80) -> NDArray[np.uint8]:
-    rng = np.random.default_rng(0)
-    return rng.integers(0, 256, (n, height, width, 3), dtype=np.uint8)
-
-
-def lively(seed: int = 0) -> LoadedModel:
-    """A network with probabilities far from uniform, unlike a fresh one."""
-    loaded = untrained("cerberus-tiny", seed)
-    for module in (loaded.model, loaded.inference):
-        for name, head in module.heads.items():  # type: ignore[union-attr,operator]
-            with torch.no_grad():
-                head.logits.weight.mul_(3 if name == "tissue" else 0.1)
-    return loaded
+OUTPUTS = (OutputSpec("nuclei.instance", 3), OutputSpec("nuclei.type", 7), OutputSpec("tissue", 9))
+DENSE = ["nuclei.type", "nuclei.instance"]
+needs_openvino = pytest.mark.skipif(not find_spec("openvino"), reason="the extra [openvino]")
+BACKENDS = [TorchNetwork, pytest.param(OpenVinoNetwork, marks=needs_openvino)]
+Backend = Callable[[nn.Module, Precision], Network]
 
 
-def expected(loaded: LoadedModel, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
+def small_network() -> Cerberus:
+    """A shallow network whose probabilities are far from uniform, unlike those of a fresh one."""
+    torch.manual_seed(0)
+    model = Cerberus(NetworkSpec((1, 1, 1, 1), (8, 8, 8, 8), 8, OUTPUTS)).eval()
+    with torch.no_grad():
+        for head in model.heads.values():
+            head.get_submodule("logits").weight.mul_(200)  # type: ignore[operator]
+    return model
+
+
+def scene(n: int = 2) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (n, 64, 80, 3), dtype=np.uint8)
+
+
+def expected(model: Cerberus, pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
     """By the plain network in double precision, nothing folded, cropped or batched."""
-    model = loaded.model.double()
     found: dict[str, list[NDArray[np.float64]]] = {}
     for window in pixels:
         image = torch.from_numpy(window).permute(2, 0, 1)[None].double()
         with torch.inference_mode():
-            for name, logits in model(image).items():
+            for name, logits in model.double()(image).items():
                 found.setdefault(name, []).append(logits.softmax(1)[0].numpy())
     model.float()
     return {name: np.moveaxis(np.stack(values), 1, -1) for name, values in found.items()}
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("bf16", 0.05)])
 def test_probabilities_of_the_wanted_outputs_classes_last(
-    precision: Precision, tolerance: float
+    backend: Backend, precision: Precision, tolerance: float
 ) -> None:
-    loaded, pixels = lively(), scene()
-    truth = expected(loaded, pixels)
-    network = make_network(loaded, RunOptions(precision=precision))
+    model, pixels = small_network(), scene()
+    truth = expected(model, pixels)
+    network = backend(folded(model), precision)
     found = network(pixels, DENSE, 8)
     assert sorted(found) == sorted(DENSE)
-    assert truth["nuclei.instance"].std() > 0.05
     for name, values in found.items():
+        assert truth[name].std() > 0.05
         assert values.dtype == np.float32
         assert values.flags.c_contiguous
         np.testing.assert_allclose(values, truth[name][:, 8:-8, 8:-8], atol=tolerance)
     tissue = network(pixels, ["tissue"])["tissue"]
-    assert tissue.shape == (2, 9)
     np.testing.assert_allclose(tissue, truth["tissue"], atol=tolerance)
 
 
-def test_a_module_of_the_user_runs_whole_and_is_cropped() -> None:
-    class Plain(torch.nn.Module):
-        def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
-            return {"lumen.instance": image / 50}
-
-    pixels = scene()
-    found = make_network(wrap_module("plain", Plain()))(pixels, ["lumen.instance"], 8)
-    logits = torch.from_numpy(pixels[:, 8:-8, 8:-8]).float() / 50
-    np.testing.assert_allclose(found["lumen.instance"], logits.softmax(-1).numpy(), atol=1e-6)
-
-
-def test_many_threads_get_what_one_gets() -> None:
-    network = make_network(untrained("single-lumen-tiny"), RunOptions(precision="bf16"))
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_many_threads_get_what_one_gets(backend: Backend) -> None:
+    network = backend(small_network(), "fp32")
     batches = [np.roll(scene(), shift, axis=1) for shift in range(0, 64, 16)]
-    alone = [network(pixels, ["lumen.instance"], 8)["lumen.instance"] for pixels in batches]
+    alone = [network(pixels, DENSE, 8) for pixels in batches]
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda p: network(p, ["lumen.instance"], 8), batches))
+        together = list(pool.map(lambda pixels: network(pixels, DENSE, 8), batches))
     for one, many in zip(alone, together, strict=True):
-        np.testing.assert_array_equal(many["lumen.instance"], one)
+        for name in DENSE:
+            np.testing.assert_array_equal(many[name], one[name])
+
+
+class Plain(nn.Module):
+    """A module of a user, which knows neither outputs nor margins."""
+
+    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"lumen.instance": image / 50}
+
+
+@pytest.mark.parametrize("backend", ["torch", pytest.param("openvino", marks=needs_openvino)])
+def test_a_module_of_the_user_runs_whole_and_is_cropped(backend: str) -> None:
+    pixels = scene()
+    network = make_network(wrap_module("plain", Plain()), RunOptions(backend=backend))  # type: ignore[arg-type]
+    logits = torch.from_numpy(pixels[:, 8:-8, 8:-8]).float() / 50
+    found = network(pixels, ["lumen.instance"], 8)["lumen.instance"]
+    np.testing.assert_allclose(found, logits.softmax(-1).numpy(), atol=1e-6)
+
+
+@needs_openvino
+def test_openvino_keeps_the_programs_used_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = OpenVinoNetwork(Plain())
+    made: list[int] = []
+    compile_one = network._compile
+
+    def counted(key: tuple[int, ...]) -> object:
+        made.append(key[1])
+        return compile_one(key)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(network, "_compile", counted)
+    widths = [16 * (i + 1) for i in range(MAX_PROGRAMS + 1)]
+    for width in (*widths[:2], widths[0], *widths[2:], widths[0], widths[1]):
+        network(np.zeros((1, 16, width, 3), np.uint8), ["lumen.instance"])
+    assert made == [*widths, widths[1]]
+
+
+class Branching(nn.Module):
+    """Its graph hangs on the pixels, so that no program can be made of it."""
+
+    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"lumen.instance": image if image.sum() > 7 else -image}
+
+
+@needs_openvino
+def test_what_openvino_cannot_take_is_told() -> None:
+    with pytest.raises(DataError, match=r"cannot take this network.*--backend torch"):
+        OpenVinoNetwork(Branching())(scene(), ["lumen.instance"])
+
+
+def test_a_missing_extra_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(DataError, match=r"pip install 'cerberus-bench\[openvino\]'"):
+        make_network(untrained("single-lumen-tiny"), RunOptions(backend="openvino"))
+
+
+@needs_openvino
+def test_openvino_reports_nothing_to_its_makers() -> None:
+    OpenVinoNetwork(Plain())
+    assert sys.modules["openvino_telemetry"] is None
 
 
 def test_a_network_in_training_mode_is_switched() -> None:
-    model = create("single-lumen-tiny").train()
+    model = small_network().train()
     TorchNetwork(model)
     assert not any(module.training for module in model.modules())

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from cerberus_bench.model_zoo.cerberus import Cerberus
 from cerberus_bench.model_zoo.checkpoint import LoadedModel
-from cerberus_bench.model_zoo.options import DEFAULT, Precision, RunOptions
+from cerberus_bench.model_zoo.options import DEFAULT, RunOptions
+from cerberus_bench.schema.result import Precision
 
 Probabilities = NDArray[np.float32]
 
@@ -42,8 +43,15 @@ def make_network(loaded: LoadedModel, options: RunOptions = DEFAULT) -> Network:
 
     Args:
         loaded: the model; it runs on the device that its parameters are on.
-        options: precision; the mode is a matter of whoever lays out the windows.
+        options: backend and precision; the mode is a matter of whoever lays out the windows.
+
+    Raises:
+        DataError: the backend is not installed.
     """
+    if options.backend == "openvino":
+        from cerberus_bench.model_zoo.openvino_network import OpenVinoNetwork
+
+        return OpenVinoNetwork(loaded.inference, options.precision)
     return TorchNetwork(loaded.inference, options.precision)
 
 

@@ -1,18 +1,15 @@
 """How a model is run: layout of the windows, number type, and what computes."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from cerberus_bench.model_zoo.checkpoint import LoadedModel
 from cerberus_bench.model_zoo.tiling import Tiling
+from cerberus_bench.schema.result import Backend, Mode, Precision
 
 FAST_WINDOW_PX = 736
 """Larger windows give each kept pixel more true context, so fast mode is not bit-equal to exact."""
 BATCH_PX = 2**19
 """Most input pixels of a batch; at least one window is taken."""
-
-Mode = Literal["exact", "fast"]
-Precision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +19,7 @@ class RunOptions:
     mode: Mode = "exact"
     """exact: the window of the model's card; fast: larger windows, fitted to the image."""
     precision: Precision = "fp32"
+    backend: Backend = "torch"
     batch_px: int = BATCH_PX
 
     def tiling(self, loaded: LoadedModel) -> Tiling:
@@ -32,4 +30,4 @@ class RunOptions:
 
 
 DEFAULT = RunOptions()
-"""Exact, in float32."""
+"""Exact, in float32, by torch."""

@@ -15,6 +15,12 @@ MAX_COMPONENT = 100
 """Longest file or folder name made from a name in a result, characters."""
 
 
+Mode = Literal["exact", "fast"]
+"""exact: the windows of the model's card; fast: larger ones."""
+Precision = Literal["fp32", "bf16"]
+Backend = Literal["torch", "openvino"]
+
+
 class TrainedOn(BaseModel):
     """One dataset that a model has seen, and which part of it."""
 
