@@ -115,7 +115,7 @@ class RegionMaps:
 
     def _row(self, task: str) -> dict[str, Any]:
         foreground, types = self._foreground[task], self._types.get(task)
-        labels = _labels(foreground)
+        labels, _ = _labels(foreground)
         inside = labels[foreground]
         scores = self._score[task][foreground]
         return {
@@ -146,6 +146,18 @@ def write_regions(table: pa.Table, where: Path | pa.NativeFile) -> None:
     pq.write_table(table, where, compression="zstd", use_dictionary=False)
 
 
+def read_box(path: Path) -> Box:
+    """Box of a shard, half px.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    rows = _read_rows(path, [])
+    if not rows:
+        raise DataError(_damaged(path))
+    return _box_of(rows[0])
+
+
 def read_regions(path: Path, task: str) -> LocalRegions | None:
     """Foreground of a task in a shard, None where the shard has no such task.
 
@@ -159,14 +171,14 @@ def read_regions(path: Path, task: str) -> LocalRegions | None:
     box = _box_of(row)
     packed = _array(path, row["foreground"], (box.height, (box.width + 7) // 8))
     foreground = np.unpackbits(packed, axis=1, count=box.width)
-    n, labels, stats, _ = cv2.connectedComponentsWithStats(foreground, connectivity=4)
+    labels, stats = _labels(foreground)
     areas, sums = (np.array(row[name], np.int64) for name in ("areas", "sums"))
-    if not np.array_equal(areas, stats[1:, cv2.CC_STAT_AREA]) or len(sums) != n - 1:
+    if not np.array_equal(areas, stats[1:, cv2.CC_STAT_AREA]) or len(sums) != len(areas):
         raise DataError(_damaged(path))
     starts, sizes = stats[1:, [1, 0]] + (box.y0, box.x0), stats[1:, [3, 2]]
     return LocalRegions(
         box=box,
-        labels=np.asarray(labels, np.int32),
+        labels=labels,
         boxes=np.hstack([starts, starts + sizes]).astype(np.int32),
         firsts=_first_pixels(labels, stats) + np.array([box.y0, box.x0]),
         areas=areas,
@@ -189,10 +201,19 @@ def read_types(path: Path, task: str) -> tuple[Box, NDArray[np.uint8]] | None:
     return box, _array(path, row["types"], (box.height, box.width))
 
 
-def _labels(foreground: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """4-connected parts, numbered in raster order of their first pixels."""
-    _, labels = cv2.connectedComponents(foreground.astype(np.uint8), connectivity=4)
-    return np.asarray(labels, np.int32)
+def _labels(
+    foreground: NDArray[np.bool_] | NDArray[np.uint8],
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """4-connected parts, numbered in raster order of their first pixels, and OpenCV's statistics.
+
+    An odd last row of a slide may be a shard of its own, of no half px at all.
+    """
+    if not foreground.size:
+        return np.zeros(foreground.shape, np.int32), np.zeros((1, 5), np.int32)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(
+        foreground.astype(np.uint8), connectivity=4
+    )
+    return np.asarray(labels, np.int32), np.asarray(stats, np.int32)
 
 
 def _first_pixels(labels: NDArray[Any], stats: NDArray[Any]) -> NDArray[np.int64]:
@@ -204,12 +225,16 @@ def _first_pixels(labels: NDArray[Any], stats: NDArray[Any]) -> NDArray[np.int64
 
 
 def _read_row(path: Path, task: str, columns: list[str]) -> dict[str, Any] | None:
+    return next((row for row in _read_rows(path, columns) if row["task"] == task), None)
+
+
+def _read_rows(path: Path, columns: list[str]) -> list[dict[str, Any]]:
     try:
         table = pq.read_table(path, columns=["task", *Box._fields, *columns], partitioning=None)
-        rows = table.to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{_damaged(path)} ({error})") from None
-    return next((row for row in rows if row["task"] == task), None)
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
 
 
 def _box_of(row: Mapping[str, Any]) -> Box:
