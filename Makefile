@@ -18,7 +18,7 @@ bench: .venv/ready  ## ours against the installable peers; the table is docs/ben
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
 	$(BIN)/python -m benchmarks
 
-.venv/ready: pyproject.toml constraints.txt setup.py $(wildcard cerberus_bench/eval/_kernel*.[ch])
+.venv/ready: pyproject.toml constraints.txt setup.py $(wildcard cerberus_bench/*/_kernel*.[ch])
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@

@@ -1,5 +1,8 @@
 """From maps to instances: the published results, and small cases worked by hand."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,10 +10,19 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from instance_maps import (
+    large_components,
+    mask_and_markers,
+    needs_skimage_026,
+    same_partition,
+    smooth_maps,
+    way,
+)
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.segmentation import watershed
 
+from cerberus_bench.model_zoo import kernel
 from cerberus_bench.model_zoo.instances import (
     gland_instances,
     instance_table,
@@ -19,6 +31,10 @@ from cerberus_bench.model_zoo.instances import (
     nuclei_instances,
 )
 from cerberus_bench.schema.errors import DataError
+
+__all__ = ["way"]
+
+ROOT = Path(__file__).resolve().parent.parent
 
 Golden = dict[str, NDArray[Any]]
 
@@ -33,13 +49,28 @@ def probabilities(golden: Golden, task: str) -> NDArray[np.float32]:
     return np.asarray(golden[f"{task}_prob"] / np.float32(255), dtype=np.float32)
 
 
-def same_partition(a: NDArray[np.integer], b: NDArray[np.integer]) -> bool:
-    pairs = np.unique(np.stack([a.ravel(), b.ravel()]), axis=1)
-    ids_match = len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
-    return ids_match and bool(((pairs[0] == 0) == (pairs[1] == 0)).all())
+def test_kernel_is_built() -> None:
+    turned_off = os.environ.get(kernel.OFF) == "1"
+    assert kernel.BUILT or turned_off, (
+        "the kernel is not built: install with a C compiler (pip install -e .), or set"
+        f" {kernel.OFF}=1 to test without it"
+    )
+    assert (kernel.BUILT and not turned_off) == kernel.USED
 
 
-def test_nuclei_are_the_published_ones(golden: Golden) -> None:
+def test_the_variable_turns_the_kernel_off() -> None:
+    code = "from cerberus_bench.model_zoo.instances import _WAY; print(_WAY.__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, kernel.OFF: "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "cerberus_bench.model_zoo.instances_plain"
+
+
+def test_nuclei_are_the_published_ones(golden: Golden, way: str) -> None:
     labels = nuclei_instances(probabilities(golden, "nuclei"))
     assert labels.dtype == np.int32
     assert same_partition(labels, golden["nuclei_map"])
@@ -67,31 +98,6 @@ def test_table_is_the_published_one(golden: Golden) -> None:
     np.testing.assert_array_equal(np.concatenate(table.contours), golden["contour_xy"])
 
 
-def smooth_maps(seed: int, sigma: float) -> NDArray[np.float32]:
-    """Random inner and contour maps with objects of many sizes, also at the borders."""
-    noise = np.random.default_rng(seed).standard_normal((3, 150, 170))
-    logits = ndimage.gaussian_filter(noise, (0, sigma, sigma)) * 4 * sigma
-    prob = np.exp(logits) / np.exp(logits).sum(axis=0)
-    return np.moveaxis(prob[1:], 0, 2).astype(np.float32)
-
-
-def large_components(mask: NDArray[np.bool_], min_area: int) -> NDArray[np.int32]:
-    labels, n = ndimage.label(mask)
-    for i in range(1, n + 1):
-        if np.count_nonzero(labels == i) < min_area:
-            labels[labels == i] = 0
-    return labels
-
-
-def plain_nuclei(prob: NDArray[np.float32]) -> NDArray[np.int32]:
-    """The rules of the design, one sentence a line."""
-    cross = ndimage.generate_binary_structure(2, 1)
-    mask = ndimage.binary_erosion(prob.sum(axis=2) > 0.5, cross, border_value=1)
-    mask = large_components(mask, 8) > 0
-    markers = ndimage.binary_fill_holes(large_components(prob[..., 0] > 0.5, 4) > 0)
-    return watershed(-prob[..., 0], ndimage.label(markers)[0], mask=mask)
-
-
 def plain_regions(
     prob: NDArray[np.float32], threshold: float, min_area: int, size: int
 ) -> NDArray[np.int32]:
@@ -110,12 +116,20 @@ def plain_regions(
     return result
 
 
+@needs_skimage_026
 @pytest.mark.parametrize("seed", range(6))
-def test_random_maps_agree_with_the_plain_implementation(seed: int) -> None:
-    fine, coarse = smooth_maps(seed, sigma=1.5), smooth_maps(seed, sigma=7)
-    assert plain_nuclei(fine).max() > 20
+def test_random_nuclei_agree_with_the_plain_rules(seed: int, way: str) -> None:
+    prob = smooth_maps(seed, sigma=1.5)
+    mask, markers = mask_and_markers(prob)
+    expected = watershed(-prob[..., 0], markers, mask=mask)
+    assert expected.max() > 20
+    assert same_partition(nuclei_instances(prob), expected)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_regions_agree_with_the_plain_rules(seed: int) -> None:
+    coarse = smooth_maps(seed, sigma=7)
     assert plain_regions(coarse, 0.55, 250, 5).max() > 1
-    assert same_partition(nuclei_instances(fine), plain_nuclei(fine))
     for scale in (0.5, 1.0):
         area, size = int(1000 * scale**2), int(10 * scale)
         expected = plain_regions(coarse, 0.55, area, size)

@@ -1,6 +1,6 @@
 """From an image to probabilities, and from those to a prediction on the image's own grid."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,11 @@ TISSUE_PATCH_PX = 256
 """Images up to this side at the model's mpp are one tissue patch; larger ones are averaged over."""
 TISSUE_TILING = Tiling(window_px=448, margin_px=152)
 """The published one: each window classifies its central 144 px, which the patch head looks at."""
-SPLIT = {"nuclei": nuclei_instances, "gland": gland_instances, "lumen": lumen_instances}
+SPLIT: Mapping[str, Callable[[Probabilities], Labels]] = {
+    "nuclei": nuclei_instances,
+    "gland": gland_instances,
+    "lumen": lumen_instances,
+}
 
 
 def predict_image(

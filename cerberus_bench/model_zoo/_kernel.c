@@ -1,0 +1,125 @@
+/* The compiled kernel of the post-processing: arrays come and go by the buffer protocol.
+ *
+ * The module that calls it checks shapes and types first and says what is wrong in words; here is
+ * only what keeps a wrong call from touching memory that is not its own.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "_kernel.h"
+
+/* --- arrays ----------------------------------------------------------------------------------- */
+
+/* A 2-D buffer whose items have one of some format characters and a size. */
+static int open_map(PyObject *object, Py_buffer *view, int flags, const char *formats, int bytes)
+{
+    if (PyObject_GetBuffer(object, view, flags | PyBUF_FORMAT))
+        return -1;
+    const char *format = view->format ? view->format : "B";
+    if (*format == '@' || *format == '=')
+        format++;
+    const int known = *format && strchr(formats, *format) && !format[1];
+    if (view->ndim == 2 && known && view->itemsize == bytes)
+        return 0;
+    PyErr_Format(
+        PyExc_TypeError, "expected a 2-D array of native items of %d bytes, one of %s", bytes,
+        formats);
+    PyBuffer_Release(view);
+    return -1;
+}
+
+static int open_labels(PyObject *object, Py_buffer *view, int flags, Labels *labels)
+{
+    if (open_map(object, view, PyBUF_C_CONTIGUOUS | flags, "il", sizeof(int32_t)))
+        return -1;
+    const Py_ssize_t height = view->shape[0], width = view->shape[1];
+    if (height < MOST_PIXELS / 2 && width < MOST_PIXELS / 2
+        && (!width || height <= MOST_PIXELS / width)) {
+        *labels = (Labels){view->buf, (int32_t)height, (int32_t)width};
+        return 0;
+    }
+    PyErr_SetString(PyExc_OverflowError, "the map has too many pixels");
+    PyBuffer_Release(view);
+    return -1;
+}
+
+static int open_plane(PyObject *object, Py_buffer *view, const Labels *like, Plane *plane)
+{
+    if (open_map(object, view, PyBUF_STRIDES, "f", sizeof(float)))
+        return -1;
+    *plane = (Plane){view->buf, view->strides[0], view->strides[1]};
+    if (view->shape[0] == like->height && view->shape[1] == like->width)
+        return 0;
+    PyErr_SetString(PyExc_ValueError, "arrays differ in shape");
+    PyBuffer_Release(view);
+    return -1;
+}
+
+static PyObject *raise_status(int status)
+{
+    if (status == NO_MEMORY)
+        return PyErr_NoMemory();
+    PyErr_SetString(PyExc_OverflowError, "an id is out of range");
+    return NULL;
+}
+
+/* --- functions -------------------------------------------------------------------------------- */
+
+static PyObject *nuclei(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *objects[3];
+    long long min_mask_area, min_marker_area;
+    NucleiRules rules;
+    if (!PyArg_ParseTuple(
+            args, "OOOLLii", objects, objects + 1, objects + 2, &min_mask_area, &min_marker_area,
+            &rules.published_ties, &rules.threads))
+        return NULL;
+    rules.min_mask_area = min_mask_area;
+    rules.min_marker_area = min_marker_area;
+    Py_buffer labels_view, inner_view, contour_view;
+    Labels labels;
+    PyObject *result = NULL;
+    if (open_labels(objects[2], &labels_view, PyBUF_WRITABLE, &labels))
+        return NULL;
+    if (open_plane(objects[0], &inner_view, &labels, &rules.inner))
+        goto without_inner;
+    if (open_plane(objects[1], &contour_view, &labels, &rules.contour))
+        goto without_contour;
+    int status, ties = 0;
+    Py_BEGIN_ALLOW_THREADS
+    status = find_nuclei(&rules, &labels, &ties);
+    Py_END_ALLOW_THREADS
+    result = status == DONE ? PyBool_FromLong(ties) : raise_status(status);
+    PyBuffer_Release(&contour_view);
+without_contour:
+    PyBuffer_Release(&inner_view);
+without_inner:
+    PyBuffer_Release(&labels_view);
+    return result;
+}
+
+static PyMethodDef methods[] = {
+    {"nuclei", nuclei, METH_VARARGS,
+     "nuclei(inner, contour, labels, min_mask_area, min_marker_area, published_ties, threads):"
+     " paint nuclei on a map of zeros; returns whether the order of equal pixels mattered."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot slots[] = {
+#ifdef Py_mod_gil
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_kernel",
+    .m_doc = "The compiled kernel of the post-processing.",
+    .m_size = 0,
+    .m_methods = methods,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC PyInit__kernel(void) { return PyModuleDef_Init(&definition); }

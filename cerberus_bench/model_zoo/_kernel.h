@@ -1,0 +1,132 @@
+/* What the parts of the post-processing kernel share. Nothing declared here needs the GIL.
+ *
+ * Everything works on runs, horizontal stretches of pixels of one object: a tile has some hundred
+ * thousand of them where it has many millions of pixels. A list of runs is in raster order.
+ */
+#ifndef CERBERUS_BENCH_INSTANCES_H
+#define CERBERUS_BENCH_INSTANCES_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { DONE = 0, NO_MEMORY = -1, BAD_ID = -2 };
+
+enum { MOST_PIXELS = INT32_MAX /* of a map; its sides are shorter than half of it */ };
+
+/* --- arrays ----------------------------------------------------------------------------------- */
+
+/* A 2-D array of float in any memory order and alignment. */
+typedef struct {
+    const char *data;
+    ptrdiff_t row_stride; /* bytes */
+    ptrdiff_t stride;     /* bytes */
+} Plane;
+
+static inline float plane_at(const Plane *plane, int32_t y, int32_t x)
+{
+    float value;
+    memcpy(&value, plane->data + y * plane->row_stride + x * plane->stride, sizeof value);
+    return value;
+}
+
+/* A label map in C order, of at most MOST_PIXELS. */
+typedef struct {
+    int32_t *data;
+    int32_t height, width;
+} Labels;
+
+static inline int32_t *labels_at(const Labels *labels, int32_t y, int32_t x)
+{
+    return labels->data + (ptrdiff_t)y * labels->width + x;
+}
+
+/* --- runs: _kernel_runs.c --------------------------------------------------------------------- */
+
+typedef struct {
+    int32_t y, start, stop; /* half-open */
+    int32_t label;
+} Run;
+
+typedef struct {
+    Run *runs;
+    size_t n, capacity;
+} Runs;
+
+enum { FOUR_CONNECTED = 0, EIGHT_CONNECTED = 1 };
+
+void runs_free(Runs *runs);
+
+int runs_add(Runs *runs, Run run);
+
+/* Add the runs of bytes that are 1, of a row of bytes that are 0 or 1. */
+int runs_add_row(Runs *runs, const uint8_t *row, int32_t y, int32_t width);
+
+/* Number the components 1, 2, ... in raster order of their first pixels; returns how many. */
+int32_t runs_label(Run *runs, size_t n, int connectivity);
+
+/* Remove components of fewer pixels than the limit and number the others anew. */
+int runs_drop_small(Runs *runs, int32_t *n_labels, int64_t min_area);
+
+/* Parents of the gaps between runs; gap i follows run i, and 4-connected gaps have one root.
+ * What is open to the outside of all runs has the root n. */
+void gaps_join(const Run *runs, size_t n, int32_t *parents);
+
+static inline int32_t gaps_root(const int32_t *parents, int32_t gap)
+{
+    while (parents[gap] != gap)
+        gap = parents[gap];
+    return gap;
+}
+
+/* Join the runs on both sides of gaps that are not open to the outside. Labels lose their sense. */
+int runs_fill_holes(Runs *runs);
+
+/* Runs of one label behind the other: those of label k are runs[first[k]] to runs[first[k + 1]]. */
+typedef struct {
+    Run *runs;
+    size_t *first;
+    int32_t n_labels;
+} Groups;
+
+int groups_of(const Runs *runs, int32_t n_labels, Groups *out);
+
+void groups_free(Groups *groups);
+
+/* --- threads: _kernel_threads.c --------------------------------------------------------------- */
+
+enum { MOST_THREADS = 64 };
+
+/* A range of labels that one thread works on. */
+typedef struct {
+    int32_t first, stop;
+} Share;
+
+/* Cut labels 1 to n into ranges of about equally many runs; returns how many. */
+int shares_of(const Groups *groups, int threads, Share shares[MOST_THREADS]);
+
+/* Call work(shared, part) for every part, each in a thread of its own where one can be had. */
+void in_threads(void (*work)(void *shared, int part), void *shared, int parts);
+
+/* --- the nuclei: _kernel_nuclei.c, _kernel_flood.c -------------------------------------------- */
+
+enum { UNREACHED = -1 /* a pixel of the mask that has no label yet */ };
+
+typedef struct {
+    Plane inner, contour;
+    int64_t min_mask_area, min_marker_area;
+    int published_ties;
+    int threads;
+} NucleiRules;
+
+/* Paint the nuclei on a map of zeros; ties tells whether an order of equal pixels mattered. */
+int find_nuclei(const NucleiRules *rules, Labels *labels, int *ties);
+
+/* Give the UNREACHED pixels of components the labels of the markers that reach them first. */
+int flood_components(
+    const Plane *inner, Labels *labels, const Groups *components, Share share, int *ties);
+
+/* The same on the whole map at once; equal pixels come in the order of scikit-image's heap. */
+int flood_map(const Plane *inner, Labels *labels);
+
+#endif
