@@ -12,6 +12,7 @@ from loopback_store import Entry, Refusal, Repo
 
 LICENCES = {"apache-2.0", "mit", "cc-by-4.0", "cc-by-nc-sa-4.0", "cc0-1.0", "other", "unknown"}
 CATEGORIES = {"image-segmentation", "image-classification", "object-detection"}
+COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
 MAX_SAMPLE = 512
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -58,8 +59,8 @@ class Hub(Protocol):
 
 Handler = Callable[..., Response]
 ROUTES: list[tuple[str, re.Pattern[str], Handler]] = []
-API = r"/api/(?P<kind>model|dataset)s/(?P<repo>[\w.-]+/[\w.-]+)"
-WEB = r"/(?:(?P<kind>dataset)s/)?(?P<repo>[\w.-]+/[\w.-]+)"
+API = r"/api/(?P<kind>model|dataset|space)s/(?P<repo>[\w.-]+/[\w.-]+)"
+WEB = r"/(?:(?P<kind>dataset|space)s/)?(?P<repo>[\w.-]+/[\w.-]+)"
 REV = r"(?P<revision>[^/]+)"
 
 
@@ -90,6 +91,10 @@ def _whoami(hub: Hub, request: Request) -> Response:
     return Response.of_json({"type": "user", "name": request.user, "orgs": [{"name": "org"}]})
 
 
+def _address(hub: Hub, kind: str, name: str) -> str:
+    return f"{hub.endpoint}/{'' if kind == 'model' else f'{kind}s/'}{name}"
+
+
 @route("POST", "/api/repos/create")
 def _create(hub: Hub, request: Request) -> Response:
     given = request.json
@@ -97,10 +102,11 @@ def _create(hub: Hub, request: Request) -> Response:
         raise Refusal(401, message="Invalid username or password.")
     name = f"{given.get('organization') or request.user}/{given['name']}"
     kind = given.get("type", "model")
-    prefix = "datasets/" if kind == "dataset" else ""
-    url = f"{hub.endpoint}/{prefix}{name}"
+    url = _address(hub, kind, name)
     if (kind, name) in hub.repos:
         raise Refusal(409, message="You already created this repo", url=url)
+    if (kind == "space") != ("sdk" in given) or given.get("sdk", "static") != "static":
+        raise Refusal(400, message="sdk must be static for a Space, and is for nothing else")
     repo = Repo(kind, name, private=given.get("visibility") == "private")
     repo.check_writable(request.user)
     hub.repos[kind, name] = repo
@@ -129,7 +135,8 @@ def _settings(hub: Hub, request: Request, kind: str, repo: str) -> Response:
 def _validate_yaml(hub: Hub, request: Request) -> Response:
     content = request.json["content"]
     block = re.match(r"---\n(.*?)\n---\n", content, re.DOTALL)
-    errors = _card_errors(block[1]) if block else ["no metadata block"]
+    errors_of = _space_errors if request.json["repoType"] == "space" else _card_errors
+    errors = errors_of(block[1]) if block else ["no metadata block"]
     listed = [{"message": message} for message in errors]
     return Response.of_json({"errors": listed, "warnings": []}, 400 if errors else 200)
 
@@ -151,6 +158,18 @@ def _card_errors(text: str) -> list[str]:
     for size in card.get("size_categories", ()):
         if not re.fullmatch(r"n<1K|\d+K<n<\d+[KM]", size):
             errors.append(f'"size_categories" {size}')
+    return errors
+
+
+def _space_errors(text: str) -> list[str]:
+    card = yaml.safe_load(text)
+    errors = []
+    if card.get("sdk") != "static" or not str(card.get("app_file", "")).endswith(".html"):
+        errors.append('"sdk" must be static here, with an "app_file"')
+    if not {card.get("colorFrom"), card.get("colorTo")} <= COLOURS:
+        errors.append('"colorFrom" and "colorTo" must be colours of the Hub')
+    if not card.get("title") or len(str(card.get("emoji", ""))) != 1:
+        errors.append('"title" and one "emoji" are required')
     return errors
 
 
@@ -369,13 +388,13 @@ def _commit(hub: Hub, request: Request, kind: str, repo: str, revision: str) -> 
         raise Refusal(400, message="a commit is ndjson")
     proposes = request.query.get("create_pr") == ["1"]
     commit = found.commit(revision, lines, request.user or "", as_pull_request=proposes)
-    prefix = "datasets/" if kind == "dataset" else ""
+    address = _address(hub, kind, repo)
     answer = {
         "success": True,
         "commitOid": commit.oid,
-        "commitUrl": f"{hub.endpoint}/{prefix}{repo}/commit/{commit.oid}",
+        "commitUrl": f"{address}/commit/{commit.oid}",
     }
     if proposes:
         number = len(found.pulls)
-        answer["pullRequestUrl"] = f"{hub.endpoint}/{prefix}{repo}/discussions/{number}"
+        answer["pullRequestUrl"] = f"{address}/discussions/{number}"
     return Response.of_json(answer)

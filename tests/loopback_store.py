@@ -12,6 +12,14 @@ OWNERS = {"org": {"owner"}, "owner": {"owner"}, "stranger": {"stranger"}}
 """Namespace -> users that may write to it."""
 
 
+SPACE_TEMPLATE = {
+    "README.md": b"---\ntitle: New\nemoji: x\ncolorFrom: red\ncolorTo: red\nsdk: static\n---\n",
+    "index.html": b"<p>Welcome to your static Space!</p>",
+    "style.css": b"body { padding: 2rem; }",
+}
+"""What the Hub itself puts into a new static Space."""
+
+
 class Refusal(Exception):  # noqa: N818 - an answer of the Hub, not a failure of the test
     """What the Hub answers instead of doing what it was asked."""
 
@@ -58,7 +66,7 @@ class Repo:
     """One repository."""
 
     kind: str
-    """model or dataset."""
+    """model, dataset or space."""
     id: str
     private: bool = False
     gated: str | bool = False
@@ -78,6 +86,8 @@ class Repo:
             f"*{s} filter=lfs diff=lfs merge=lfs -text\n" for s in self.lfs_suffixes
         )
         files = {".gitattributes": Entry.regular(attributes.encode())}
+        if self.kind == "space":
+            files |= {name: Entry.regular(text) for name, text in SPACE_TEMPLATE.items()}
         self.branches["main"] = self._add(None, files, "initial commit", "system").oid
 
     @property

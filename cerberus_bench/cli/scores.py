@@ -101,20 +101,25 @@ def leaderboard(
         Path | None,
         typer.Option("--html", metavar="FILE", help="Write a page that needs no network."),
     ] = None,
+    push: Annotated[
+        str | None,
+        typer.Option(
+            "--push",
+            metavar="ORG/SPACE",
+            help="Publish the page and its results as a static Space on the Hub.",
+        ),
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make a new Space private.")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one row a score.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare models: scores with intervals, and the interval of every difference."""
     from cerberus_bench.cli import show
-    from cerberus_bench.workflows.leaderboard import render_board, write_board_page
+    from cerberus_bench.workflows.leaderboard import render_board
 
-    if html is not None:
-        page = write_board_page(results, html)
-        if as_json:
-            show.print_json({"page": str(page)})
-        else:
-            show.out.print(f"page  {page}", soft_wrap=True)
+    if html is not None or push is not None:
+        _publish_board(results, html, push, private, as_json)
         return
     forms = {"json": as_json, "markdown": markdown, "csv": as_csv}
     form = next((name for name, wanted in forms.items() if wanted), "terminal")
@@ -123,3 +128,24 @@ def leaderboard(
         show.out.print(rendered)
     else:
         print(rendered, end="")
+
+
+def _publish_board(
+    results: Path, html: Path | None, push: str | None, private: bool, as_json: bool
+) -> None:
+    from dataclasses import asdict
+
+    from cerberus_bench.cli import show
+    from cerberus_bench.workflows.leaderboard import push_board, write_board_page
+
+    page = html and write_board_page(results, html)
+    published = push_board(results, push, private=private) if push else None
+    if as_json:
+        facts = {"page": page and str(page), "published": published and asdict(published)}
+        show.print_json({name: fact for name, fact in facts.items() if fact})
+        return
+    if page:
+        show.out.print(f"page  {page}", soft_wrap=True)
+    if published:
+        changed = ", ".join(published.changed) or "nothing changed, no commit"
+        show.out.print(f"space {published.url}\n  {changed}", soft_wrap=True)

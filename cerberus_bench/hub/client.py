@@ -1,6 +1,6 @@
 """The Hub's client, and its errors as ours."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-Kind = Literal["dataset", "model"]
+Kind = Literal["dataset", "model", "space"]
+WEB_PREFIX: Mapping[Kind, str] = {"dataset": "datasets/", "model": "", "space": "spaces/"}
+"""What stands before ORG/NAME in addresses."""
 
 AGAIN = "Run this again; what was transferred already is not transferred again."
 LOGIN = "set HF_TOKEN or run `hf auth login`"
@@ -104,8 +106,7 @@ def _answered(where: str, error: "HfHubHTTPError") -> CerberusBenchError:
 def _page(place: HubPlace, kind: Kind) -> str:
     from huggingface_hub import constants
 
-    prefix = "datasets/" if kind == "dataset" else ""
-    return f"{constants.ENDPOINT}/{prefix}{place.repo}"
+    return f"{constants.ENDPOINT}/{WEB_PREFIX[kind]}{place.repo}"
 
 
 def _first_line(error: BaseException) -> str:

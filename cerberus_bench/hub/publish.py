@@ -1,5 +1,6 @@
 """A set of files as the state of a repository: one commit, or none where nothing changed."""
 
+import warnings
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,7 +8,7 @@ from hashlib import file_digest, sha1, sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cerberus_bench.hub.client import STALE_PARENT, HubError, Kind, client, hub_errors
+from cerberus_bench.hub.client import STALE_PARENT, WEB_PREFIX, HubError, Kind, client, hub_errors
 from cerberus_bench.hub.places import HubPlace
 from cerberus_bench.schema.errors import DataError
 
@@ -123,6 +124,7 @@ def publish(release: Release) -> Published:
             repo_type=release.kind,
             private=True if target.private else None,
             exist_ok=True,
+            space_sdk="static" if release.kind == "space" else None,
         )
         _check_purpose(release, _tree(api, release, MAIN))
         tags = _tags(api, release)
@@ -170,13 +172,16 @@ def _commit(api: "HfApi", release: Release) -> tuple[str, tuple[str, ...]]:
         if not changes:
             return head, ()
         try:
-            done = api.create_commit(
-                release.repo,
-                operations=list(_operations(release, changes)),
-                commit_message=release.message,
-                repo_type=release.kind,
-                parent_commit=head,
-            )
+            with warnings.catch_warnings():
+                # the client asks whether parquet is meant for a Space: results are
+                warnings.filterwarnings("ignore", "It seems that you are about to commit a data")
+                done = api.create_commit(
+                    release.repo,
+                    operations=list(_operations(release, changes)),
+                    commit_message=release.message,
+                    repo_type=release.kind,
+                    parent_commit=head,
+                )
         except HfHubHTTPError as error:
             if error.response.status_code != STALE_PARENT:
                 raise
@@ -248,5 +253,4 @@ def _verify(api: "HfApi", release: Release, commit: str) -> None:
 
 
 def _url(api: "HfApi", release: Release, commit: str) -> str:
-    prefix = "datasets/" if release.kind == "dataset" else ""
-    return f"{api.endpoint}/{prefix}{release.repo}/tree/{commit}"
+    return f"{api.endpoint}/{WEB_PREFIX[release.kind]}{release.repo}/tree/{commit}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cerberus_bench.hub import PREFIX, parse_place
 from cerberus_bench.leaderboard import (
@@ -16,6 +16,9 @@ from cerberus_bench.leaderboard import (
 )
 from cerberus_bench.pictures import write_page
 from cerberus_bench.schema.errors import DataError
+
+if TYPE_CHECKING:
+    from cerberus_bench.hub.publish import Published
 
 RENDERERS: Mapping[str, Callable[[Board], Any]] = {
     "terminal": to_terminal,
@@ -36,7 +39,7 @@ def find_results(results: Path) -> Path:
     if not str(results).startswith(PREFIX):
         return results
     from cerberus_bench.hub.pull import snapshot
-    from cerberus_bench.workflows.submit import RESULTS_FOLDER
+    from cerberus_bench.hub.result_files import RESULTS_FOLDER
 
     place = parse_place(str(results))
     folder = snapshot(place, "dataset", (f"{RESULTS_FOLDER}/*",)) / RESULTS_FOLDER
@@ -63,3 +66,32 @@ def write_board_page(results: Path, out: Path) -> Path:
         DataError: as `render_board`.
     """
     return write_page(to_html(leaderboard(find_results(results))), out)
+
+
+def push_board(results: Path, repo: str, *, private: bool = False) -> "Published":
+    """Publish the comparison as a static Space: its page and the results behind it.
+
+    A Space that holds the same already gets no commit.
+
+    Args:
+        results: folder of results, or `hf:ORG/NAME[@revision]`.
+        repo: ORG/SPACE; made if it does not exist.
+        private: make a new Space private.
+
+    Raises:
+        DataError: as `render_board`; the page is not fit to be published; or the Space holds
+            something else.
+        HubError: the Hub failed; what was transferred is not sent again.
+    """
+    from cerberus_bench.hub.board_release import board_release, check_is_board
+    from cerberus_bench.hub.publish import Target, publish
+    from cerberus_bench.leaderboard.store import read_results
+
+    place = parse_place(repo)
+    if place.revision:
+        raise DataError(f"{repo}: a board is pushed to the main branch; leave out the revision")
+    folder = find_results(results)
+    page = to_html(leaderboard(folder))
+    release = board_release(page, read_results(folder), Target(repo=place.repo, private=private))
+    check_is_board(place.repo)
+    return publish(release)

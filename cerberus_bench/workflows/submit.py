@@ -7,11 +7,8 @@ from cerberus_bench.schema.errors import DataError
 
 if TYPE_CHECKING:
     from cerberus_bench.hub.propose import Proposal
-    from cerberus_bench.hub.publish import LocalFile
+    from cerberus_bench.leaderboard.store import StoredResult
     from cerberus_bench.schema.result import ResultRecord
-
-RESULTS_FOLDER = "results"
-"""Where result records lie in a repository of results."""
 
 
 def submit(results: Path, repo: str) -> "Proposal":
@@ -28,30 +25,26 @@ def submit(results: Path, repo: str) -> "Proposal":
     """
     from cerberus_bench.hub.places import parse_place
     from cerberus_bench.hub.propose import propose
+    from cerberus_bench.hub.result_files import result_files
 
     place = parse_place(repo)
     if place.revision:
         raise DataError(f"{repo}: results are offered to the main branch; leave out the revision")
     found = _read(results)
-    for path, record in found.items():
-        _check_complete(path, record)
-    files: dict[str, LocalFile] = {}
-    for path, record in found.items():
-        files |= _files(path, record)
-    first = next(iter(found.values()))
+    for stored in found:
+        _check_complete(stored.path, stored.record)
+    first = found[0].record
     more = f" and {len(found) - 1} more" if len(found) > 1 else ""
     title = f"Result of {first.model.name} on {first.data.name}, {first.data.split}{more}"
-    lines = "\n".join(_line(record) for record in found.values())
-    return propose(place.repo, "dataset", files, title, lines)
+    lines = "\n".join(_line(stored.record) for stored in found)
+    return propose(place.repo, "dataset", result_files(found), title, lines)
 
 
-def _read(results: Path) -> dict[Path, "ResultRecord"]:
-    """Path -> result, each checked as the board would."""
+def _read(results: Path) -> list["StoredResult"]:
+    """Results, each checked as the board would."""
     from cerberus_bench.leaderboard.store import read_result_file, read_results
 
-    if results.is_dir():
-        return {stored.path: stored.record for stored in read_results(results)}
-    return {results: read_result_file(results).record}
+    return read_results(results) if results.is_dir() else [read_result_file(results)]
 
 
 def _check_complete(path: Path, record: "ResultRecord") -> None:
@@ -68,15 +61,6 @@ def _check_complete(path: Path, record: "ResultRecord") -> None:
         )
     counts = counts_path(path)
     check_image_counts(record.report, read_counts(counts), str(counts))
-
-
-def _files(path: Path, record: "ResultRecord") -> dict[str, "LocalFile"]:
-    from cerberus_bench.hub.publish import LocalFile
-    from cerberus_bench.leaderboard.counts import counts_path
-
-    place = RESULTS_FOLDER / record.relative_path()
-    files = {place.as_posix(): LocalFile(path)}
-    return files | {counts_path(place).as_posix(): LocalFile(counts_path(path))}
 
 
 def _line(record: "ResultRecord") -> str:
