@@ -81,6 +81,7 @@ def test_a_name_that_points_elsewhere_is_refused(
     repo.put("dataset.json", changed)
     line = f"{sha256(changed).hexdigest()}  dataset.json"
     repo.put("SHA256SUMS", "\n".join([*kept, line]).encode())
+    repo.put("README.md", b"A card that names no hashes.\n")
     told = refused("download", "org/monuseg", "--to", "data")
     assert "calls itself '../outside', which is no name" in str(told)
     assert not Path("outside").exists()
