@@ -13,7 +13,7 @@ from cerberus_bench.slides.objects import OBJECTS, object_table
 SPACES = {task.name: task.labels for task in (NUCLEI, GLAND, LUMEN, TISSUE)}
 
 
-def facts(width: int = 9000, height: int = 7000, name: str = "toy") -> SlideFacts:
+def facts(width: int = 5200, height: int = 4000, name: str = "toy") -> SlideFacts:
     return SlideFacts(
         name=name,
         width=width,
@@ -66,9 +66,9 @@ def as_table(
 
 
 def toy_objects(seed: int = 0) -> pa.Table:
-    """Some 1,500 nuclei, 25 glands and 15 lumina on a slide of 9000 x 7000 level-0 px."""
-    size = (3500, 4500)
-    kinds = (("nuclei", 1600, (3, 9)), ("gland", 25, (60, 200)), ("lumen", 15, (20, 60)))
+    """Some 1,100 nuclei, 12 glands and 9 lumina on a slide of 5200 x 4000 level-0 px."""
+    size = (2000, 2600)
+    kinds = (("nuclei", 1200, (3, 9)), ("gland", 14, (60, 180)), ("lumen", 10, (20, 60)))
     tables = [OBJECTS.empty_table()]
     for task, n, radius in kinds:
         labels, classes = ellipses(task, n, size=size, radius=radius, seed=seed)

@@ -159,7 +159,7 @@ def test_rows_follow_the_curve_with_ids_and_boxes(toy: pa.Table, written: Path) 
         assert row["bbox"] == box
 
 
-@pytest.mark.parametrize("side", [700, 2048, 5000])
+@pytest.mark.parametrize("side", [700, 2048, 3000])
 def test_bytes_do_not_depend_on_shards(
     toy: pa.Table, written: Path, tmp_path: Path, side: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,7 +264,7 @@ def test_geopandas_opens_the_file(toy: pa.Table, written: Path) -> None:
     assert len(frame) == len(rows)
     for polygon, row in zip(frame.geometry, rows, strict=True):
         assert list(polygon.exterior.coords) == [(v["x"], v["y"]) for v in row["geometry"][0]]
-        assert polygon.area == 0 or polygon.exterior.is_ccw
+        assert polygon.exterior.is_ccw or not polygon.is_valid
     part = geopandas.read_parquet(written, bbox=(3000, 2000, 3800, 2700))
     assert part["id"].tolist() == read_objects(written, (3000, 2000, 3800, 2700))["id"].to_pylist()
     assert str(frame["class"].dtype) == "category"

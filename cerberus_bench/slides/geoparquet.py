@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
@@ -250,7 +251,7 @@ def _finished(rows: pa.Table, first: int, heap: _Heap, schema: pa.Schema) -> pa.
     columns = {name: rows[name] for name in OBJECTS.names}
     for name in _CATEGORIES:
         names = heap.vocabulary(name)
-        codes = pa.compute.index_in(rows[name].combine_chunks(), names).cast(pa.int8())
+        codes = pc.index_in(rows[name].combine_chunks(), names).cast(pa.int8())
         columns[name] = pa.DictionaryArray.from_arrays(codes, names)
     columns["id"] = pa.array(np.arange(first, first + len(rows)))
     columns["bbox"] = pa.StructArray.from_arrays(sides, fields=list(BBOX))
