@@ -19,7 +19,7 @@ from cerberus_bench.model_zoo.openvino_network import MAX_PROGRAMS, OpenVinoNetw
 from cerberus_bench.model_zoo.options import RunOptions
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.model import NetworkSpec, OutputSpec
-from cerberus_bench.schema.result import Precision
+from cerberus_bench.schema.running import Precision
 
 OUTPUTS = (OutputSpec("nuclei.instance", 3), OutputSpec("nuclei.type", 7), OutputSpec("tissue", 9))
 DENSE = ["nuclei.type", "nuclei.instance"]

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from cerberus_bench.cli.options import AsJson, Data, Fold, Trust, split_commas
+from cerberus_bench.cli.options import (
+    AsJson,
+    Backend,
+    Data,
+    Fold,
+    Mode,
+    Precision,
+    Trust,
+    split_commas,
+)
 
 
 def train(
@@ -89,15 +98,20 @@ def predict(
         float, typer.Option(help="Microns per pixel of the images, which they do not state.")
     ],
     out: Annotated[Path, typer.Option(help="Folder to write below.")] = Path("predictions"),
+    mode: Mode = "exact",
+    precision: Precision = "fp32",
+    backend: Backend = "torch",
     trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
     """Find nuclei, glands and lumina in plain images: label maps, tables, overlays."""
     from cerberus_bench.cli import show
     from cerberus_bench.workflows.models import find_model
+    from cerberus_bench.workflows.networks import parity_warning
     from cerberus_bench.workflows.predict import predict as run
 
-    predictor = find_model(model, trust=trust)
+    predictor = find_model(model, trust=trust, mode=mode, precision=precision, backend=backend)
+    show.warn(parity_warning(predictor.info))
     with show.progress() as progress:
         done = run(inputs, predictor, out, mpp=mpp, progress=progress)
     if as_json:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from cerberus_bench.schema import running
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 Data = Annotated[
@@ -34,6 +36,19 @@ Private = Annotated[bool, typer.Option("--private", help="Make a new repository 
 Trust = Annotated[
     bool,
     typer.Option("--trust", help="Allow a MODEL of the form module:factory, which runs its code."),
+]
+
+
+Mode = Annotated[
+    running.Mode,
+    typer.Option(help="exact: the windows of the model's card; fast: larger ones, see `parity`."),
+]
+
+Precision = Annotated[running.Precision, typer.Option(help="Number type of the network.")]
+
+Backend = Annotated[
+    running.Backend,
+    typer.Option(help="What computes the network; openvino is for CPUs and an extra of that name."),
 ]
 
 

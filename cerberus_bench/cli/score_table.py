@@ -22,9 +22,10 @@ def show_result(result: ResultRecord, *, classes: bool = False) -> None:
     """
     model, data = result.model, result.data
     synthetic = " (synthetic)" if data.synthetic else ""
+    variant = f" ({model.variant})" if model.variant else ""
     show.out.print(
-        f"\n[bold]{escape(model.name)}[/] on [bold]{escape(data.name)}[/]{synthetic}, split"
-        f" {data.split}, fold {data.fold}: {result.report.n_images} records,"
+        f"\n[bold]{escape(model.name)}[/]{variant} on [bold]{escape(data.name)}[/]{synthetic},"
+        f" split {data.split}, fold {data.fold}: {result.report.n_images} records,"
         f" {result.report.n_groups} groups, {data.mpp} mpp, protocol"
         f" {result.report.protocol_version}",
         soft_wrap=True,

@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cerberus_bench.cli.options import AsJson, Data, Fold, Results, Split, Trust, split_commas
+from cerberus_bench.cli.options import (
+    AsJson,
+    Backend,
+    Data,
+    Fold,
+    Mode,
+    Precision,
+    Results,
+    Split,
+    Trust,
+    split_commas,
+)
 
 if TYPE_CHECKING:
     from cerberus_bench.workflows.evaluate import Evaluation
@@ -34,6 +45,9 @@ def evaluate(
     ] = None,
     report: Report = False,
     classes: Classes = False,
+    mode: Mode = "exact",
+    precision: Precision = "fp32",
+    backend: Backend = "torch",
     trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
@@ -41,8 +55,10 @@ def evaluate(
     from cerberus_bench.cli import show
     from cerberus_bench.workflows.evaluate import run_evaluation
     from cerberus_bench.workflows.models import find_model
+    from cerberus_bench.workflows.networks import parity_warning
 
-    predictor = find_model(model, trust=trust)
+    predictor = find_model(model, trust=trust, mode=mode, precision=precision, backend=backend)
+    show.warn(parity_warning(predictor.info))
     with show.progress() as progress:
         done = [
             run_evaluation(

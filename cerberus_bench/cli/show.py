@@ -19,6 +19,13 @@ def print_json(value: object) -> None:
     print(json.dumps(value, indent=1, allow_nan=False, default=str))
 
 
+def warn(text: str | None) -> None:
+    """A warning on stderr, where there is something to tell."""
+    if text:
+        err.print("[bold yellow]warning:[/] ", end="")
+        err.print(text, markup=False, soft_wrap=True)
+
+
 @contextmanager
 def progress() -> Iterator[Callable[[int, int, str], None]]:
     """A bar on stderr, gone when done; yields the `Progress` callback of the workflows."""

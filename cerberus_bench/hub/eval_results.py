@@ -95,7 +95,7 @@ def model_index(results: Iterable[ResultRecord]) -> list["EvalResult"]:
             dataset_revision=dataset_place(result).revision,
             dataset_args={"fold": result.data.fold, "fingerprint": result.data.fingerprint},
             metric_type=f"{score.task}_{score.metric}",
-            metric_name=f"{task_name(score.task)} {metric_name(score.metric)}",
+            metric_name=metric_text(result, score),
             metric_config=score.convention,
             metric_value=score.value,
         )
@@ -104,10 +104,16 @@ def model_index(results: Iterable[ResultRecord]) -> list["EvalResult"]:
     ]
 
 
+def metric_text(result: ResultRecord, score: Score) -> str:
+    """Task and metric of a score, and how the model was run where that was not the usual way."""
+    name = f"{task_name(score.task)} {metric_name(score.metric)}"
+    return f"{name} ({result.model.variant})" if result.model.variant else name
+
+
 def _notes(result: ResultRecord, score: Score) -> str:
     data, report = result.data, result.report
     notes = [
-        f"{task_name(score.task)} {metric_name(score.metric)}, convention {score.convention},"
+        f"{metric_text(result, score)}, convention {score.convention},"
         f" {AVERAGING_NAMES[score.averaging]}",
         f"split {data.split}, fold {data.fold}, fingerprint {data.fingerprint[:12]}",
         f"{score.n_images} images of {score.n_groups} groups",

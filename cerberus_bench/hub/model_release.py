@@ -10,12 +10,13 @@ from cerberus_bench.hub.eval_results import (
     dataset_place,
     eval_result_files,
     headlines,
+    metric_text,
     model_index,
 )
 from cerberus_bench.hub.places import HubPlace
 from cerberus_bench.hub.publish import LocalFile, Release, Target
 from cerberus_bench.hub.pull import snapshot
-from cerberus_bench.pictures.wording import metric_name, task_name, value_text
+from cerberus_bench.pictures.wording import task_name, value_text
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.model import ModelCard
 from cerberus_bench.schema.result import ModelInfo, ResultRecord
@@ -159,7 +160,7 @@ def _scores(results: Sequence[ResultRecord]) -> str:
         [
             f"{result.data.name} {result.data.version}",
             f"{result.data.split}, fold {result.data.fold}",
-            f"{task_name(score.task)} {metric_name(score.metric)}",
+            metric_text(result, score),
             value_text(score),
             "" if score.low is None else f"{score.low:.3f} to {score.high:.3f}",
             {"clean": "no", "contaminated": "yes"}.get(result.contamination.status, "unknown"),

@@ -6,7 +6,8 @@ difference leaves out zero; ranks follow from that alone and are ranges where mo
 scores are never averaged.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -15,6 +16,7 @@ from cerberus_bench.leaderboard.columns import Column, columns_of, score_in
 from cerberus_bench.leaderboard.paired import Pair, Pairing
 from cerberus_bench.leaderboard.store import DataKey, StoredResult, read_results
 from cerberus_bench.schema.report import Score
+from cerberus_bench.schema.result import ModelInfo
 from cerberus_bench.schema.tasks import TASKS
 
 
@@ -43,7 +45,8 @@ class Entry:
     """One model in a table."""
 
     label: str
-    """Name of the model, with a part of its hash where the name alone is not unique."""
+    """Name of the model, with a part of its hash where the name alone is not unique, and how it was
+    run where that was not exactly, in fp32, by torch."""
     result: StoredResult
     cells: tuple[Cell | None, ...]
     """One a column; None where the model has no such score."""
@@ -110,18 +113,20 @@ def compare(results: Sequence[StoredResult]) -> Board:
     return Board(tables, tuple(_standings(tables)))
 
 
-def _labels(results: Sequence[StoredResult]) -> dict[tuple[str, str | None], str]:
+def _labels(results: Sequence[StoredResult]) -> dict[Path, str]:
+    """Result file -> label, the same for the results of one model run in one way."""
     models = {(r.record.model.name, r.record.model.file_sha256) for r in results}
-    names = [name for name, _ in models]
-    return {
-        (name, sha): name if names.count(name) == 1 else f"{name} ({(sha or 'predictions')[:8]})"
-        for name, sha in models
-    }
+    names = Counter(name for name, _ in models)
+    return {r.path: _label(r.record.model, names[r.record.model.name] == 1) for r in results}
 
 
-def _tables(
-    results: Sequence[StoredResult], labels: dict[tuple[str, str | None], str]
-) -> list[Table]:
+def _label(model: ModelInfo, is_unique: bool) -> str:
+    sha = (model.file_sha256 or "predictions")[:8]
+    extras = ", ".join(text for text in ("" if is_unique else sha, model.variant) if text)
+    return f"{model.name} ({extras})" if extras else model.name
+
+
+def _tables(results: Sequence[StoredResult], labels: Mapping[Path, str]) -> list[Table]:
     pairing = Pairing(results)
     tasks = [*TASKS, *sorted({s.task for r in results for s in r.record.report.scores} - {*TASKS})]
     return [
@@ -135,11 +140,11 @@ def _table(
     task: str,
     columns: tuple[Column, ...],
     results: Sequence[StoredResult],
-    labels: dict[tuple[str, str | None], str],
+    labels: Mapping[Path, str],
     pairing: Pairing,
 ) -> Table:
     scored = [
-        (labels[r.record.model.name, r.record.model.file_sha256], r)
+        (labels[r.path], r)
         for r in results
         if any(score_in(column, r.record.report) for column in columns)
     ]

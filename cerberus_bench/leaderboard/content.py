@@ -29,7 +29,7 @@ from cerberus_bench.pictures.wording import (
     task_name,
     value_text,
 )
-from cerberus_bench.schema.result import ModelInfo
+from cerberus_bench.schema.result import Inference, ModelInfo
 
 Content = dict[str, Any]
 """What `json.dumps` takes."""
@@ -133,6 +133,7 @@ def _entry(entry: Entry) -> Content:
             ["Architecture", printable(model.architecture or "not said")],
             ["Trained on", printable(_trained_on(model))],
             ["Test data", printable(_contamination(entry))],
+            *_how_it_ran(model.inference),
             ["Model file", printable(model.file_sha256 or "none: predictions made elsewhere")],
             ["Evaluated", printable(record.created_utc)],
             ["Code", printable(record.provenance.get("commit", "not said"))],
@@ -142,6 +143,15 @@ def _entry(entry: Entry) -> Content:
         "fields": _clean(entry_fields(entry)),
         "cells": [None if cell is None else _cell(cell) for cell in entry.cells],
     }
+
+
+def _how_it_ran(inference: Inference | None) -> list[list[str]]:
+    if inference is None:
+        return []
+    text = f"{inference.mode}, {inference.precision}, {inference.backend} on {inference.device}"
+    if inference.parity:
+        text += f"; parity with exact fp32 torch: {inference.parity}"
+    return [["Run", printable(text)]]
 
 
 def _on_the_hub(term: str, provenance: Mapping[str, str], what: str, home: str) -> list[list[str]]:

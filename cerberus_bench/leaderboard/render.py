@@ -145,6 +145,7 @@ def entry_fields(entry: Entry) -> Row:
         "kind": record.model.kind,
         "parameters": record.model.parameters,
         "seed": record.model.seed,
+        "variant": record.model.variant,
         "contamination": record.contamination.status,
         "created_utc": record.created_utc,
     }

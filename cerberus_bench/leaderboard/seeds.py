@@ -24,13 +24,15 @@ class Spread:
 def seed_spreads(table: Table) -> list[Spread]:
     """Spreads of the models that stand in a table with two seeds or more.
 
-    Runs are of one model where all but seed and file agree: name, architecture, tasks, parameters.
+    Runs are of one model where all but seed and file agree: name, architecture, tasks, parameters,
+    and how it was run.
     """
     families: dict[tuple[object, ...], list[Entry]] = {}
     for entry in table.entries:
         model = entry.result.record.model
         if model.seed is not None:
-            key = (model.name, model.architecture, tuple(model.tasks), model.parameters)
+            tasks = tuple(model.tasks)
+            key = (model.name, model.architecture, tasks, model.parameters, model.variant)
             families.setdefault(key, []).append(entry)
     return [
         spread
@@ -50,6 +52,7 @@ def _spread(column: Column, index: int, entries: Sequence[Entry]) -> Spread | No
     )
     if len(scored) < 2:
         return None
-    name = entries[0].result.record.model.name
+    model = entries[0].result.record.model
+    name = f"{model.name} ({model.variant})" if model.variant else model.name
     mean = fmean(value for value, _, _ in scored)
     return Spread(name, column, len(scored), scored[0][2], scored[-1][2], mean)

@@ -31,6 +31,8 @@ class Identity(NamedTuple):
 
     model: str
     file_sha256: str | None
+    variant: str
+    """How the model was run: see `Inference.variant`."""
     data: DataKey
 
 
@@ -57,7 +59,8 @@ class StoredResult:
     @property
     def identity(self) -> Identity:
         """Which evaluation this is."""
-        return Identity(self.record.model.name, self.record.model.file_sha256, self.data)
+        model = self.record.model
+        return Identity(model.name, model.file_sha256, model.variant, self.data)
 
 
 def read_results(folder: Path) -> list[StoredResult]:
@@ -114,7 +117,8 @@ def _without_copies(stored: Iterable[StoredResult]) -> Iterator[StoredResult]:
 
 def _difference(first: object, second: object, place: str = "") -> str:
     """Name of the first field in which two dumps differ, empty where they agree."""
-    if place in ("provenance", "created_utc"):
+    # What matters of how a model was run is in the identity; older results do not state it.
+    if place in ("provenance", "created_utc", "model.inference"):
         return ""
     if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
         pairs = [(key, first[key], second[key]) for key in first]

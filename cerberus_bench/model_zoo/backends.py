@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cerberus_bench.model_zoo.cerberus import Cerberus
 from cerberus_bench.model_zoo.checkpoint import LoadedModel
 from cerberus_bench.model_zoo.options import DEFAULT, RunOptions
-from cerberus_bench.schema.result import Precision
+from cerberus_bench.schema.running import Precision
 
 Probabilities = NDArray[np.float32]
 

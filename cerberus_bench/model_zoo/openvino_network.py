@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from cerberus_bench.model_zoo.backends import Probabilities, forward_centre
 from cerberus_bench.schema.errors import DataError
-from cerberus_bench.schema.result import Precision
+from cerberus_bench.schema.running import Precision
 
 MAX_PROGRAMS = 4
 """Programs kept in memory, the ones used last; each holds its own copy of the weights."""

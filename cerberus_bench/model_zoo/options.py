@@ -1,10 +1,13 @@
 """How a model is run: layout of the windows, number type, and what computes."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from cerberus_bench.model_zoo.checkpoint import LoadedModel
 from cerberus_bench.model_zoo.tiling import Tiling
-from cerberus_bench.schema.result import Backend, Mode, Precision
+from cerberus_bench.schema.running import Backend, Mode, Precision
+
+if TYPE_CHECKING:
+    from cerberus_bench.model_zoo.checkpoint import LoadedModel
 
 FAST_WINDOW_PX = 736
 """Larger windows give each kept pixel more true context, so fast mode is not bit-equal to exact."""
@@ -22,7 +25,7 @@ class RunOptions:
     backend: Backend = "torch"
     batch_px: int = BATCH_PX
 
-    def tiling(self, loaded: LoadedModel) -> Tiling:
+    def tiling(self, loaded: "LoadedModel") -> Tiling:
         """Layout for a model."""
         if self.mode == "fast":
             return Tiling(max(FAST_WINDOW_PX, loaded.window_px), loaded.margin_px, fit=True)

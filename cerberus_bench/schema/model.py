@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_valid
 
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import ONTOLOGY, LabelSpace
+from cerberus_bench.schema.parity import ParityReport
 from cerberus_bench.schema.report import STRICT
 from cerberus_bench.schema.result import TrainedOn
 
@@ -75,6 +76,9 @@ class ModelCard(BaseModel):
     seed: int | None = None
     validation: dict[str, FiniteFloat] = {}
     """Scores on the validation split that chose the weights."""
+    parity: list[ParityReport] = []
+    """Other ways of running it than exact fp32 torch, each at most once, as `parity` measured
+    them."""
     licence: str | None = None
     """SPDX id of the weights."""
     provenance: dict[str, str | int | float | bool | None] = {}

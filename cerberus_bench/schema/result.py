@@ -8,17 +8,12 @@ from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.report import STRICT, Count, ScoreReport
+from cerberus_bench.schema.running import Backend, Mode, Parity, Precision
 
 RESULT_SCHEMA_VERSION = 1
 MAX_RESULT_BYTES = 20_000_000
 MAX_COMPONENT = 100
 """Longest file or folder name made from a name in a result, characters."""
-
-
-Mode = Literal["exact", "fast"]
-"""exact: the windows of the model's card; fast: larger ones."""
-Precision = Literal["fp32", "bf16"]
-Backend = Literal["torch", "openvino"]
 
 
 class TrainedOn(BaseModel):
@@ -37,6 +32,28 @@ class TrainedOn(BaseModel):
     """Ancestral images seen."""
 
 
+class Inference(BaseModel):
+    """How a network was run."""
+
+    model_config = STRICT
+
+    mode: Mode = "exact"
+    precision: Precision = "fp32"
+    backend: Backend = "torch"
+    device: str = "cpu"
+    """Kind of device: cpu, cuda."""
+    parity: Parity | None = None
+    """What the card of the model says of this way to run it, against exact fp32 torch; None for the
+    latter itself."""
+
+    @property
+    def variant(self) -> str:
+        """What differs from exact fp32 torch, such as `fast-bf16`; empty where nothing does."""
+        usual = ("exact", "fp32", "torch")
+        chosen = (self.mode, self.precision, self.backend)
+        return "-".join(c for c, u in zip(chosen, usual, strict=True) if c != u)
+
+
 class ModelInfo(BaseModel):
     """Which model was scored."""
 
@@ -52,6 +69,14 @@ class ModelInfo(BaseModel):
     seed: int | None = None
     trained_on: list[TrainedOn] | None
     """None where it is not known."""
+    inference: Inference | None = None
+    """None for what is no network of ours, and in results of versions that did not state it, which
+    ran exactly, in fp32, by torch."""
+
+    @property
+    def variant(self) -> str:
+        """How it was run, where that was not exactly, in fp32, by torch: see `Inference`."""
+        return self.inference.variant if self.inference else ""
 
 
 class DataInfo(BaseModel):
@@ -100,13 +125,17 @@ class ResultRecord(BaseModel):
     created_utc: str
 
     def relative_path(self) -> Path:
-        """`<model>/<sha12>/<dataset>@<rev8>/<split>.json` below a results folder."""
+        """`<model>/<sha12>/<dataset>@<rev8>/<split>.json` below a results folder.
+
+        Where the model was not run exactly, in fp32, by torch: `<split>-<variant>.json`.
+        """
         data = self.data
+        variant = f"-{self.model.variant}" if self.model.variant else ""
         return Path(
             _safe(self.model.name),
             _safe((self.model.file_sha256 or "no-file")[:12]),
             _safe(f"{data.name}@{data.fingerprint[:8]}"),
-            _safe(f"{data.split.replace(':', '-')}-fold{data.fold}") + ".json",
+            _safe(f"{data.split.replace(':', '-')}-fold{data.fold}") + f"{variant}.json",
         )
 
     def to_json(self) -> str:

@@ -1,5 +1,6 @@
 """`eval`: a model's predictions on a dataset, scored, and kept as a result record."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -7,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cerberus_bench.provenance import now_utc, provenance
+from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import LabelSpace
 from cerberus_bench.schema.prediction import Prediction
 from cerberus_bench.schema.record import Record
 from cerberus_bench.schema.result import DataInfo, ModelInfo, ResultRecord
+from cerberus_bench.schema.running import Backend, Mode, Precision
 from cerberus_bench.workflows.data import open_data
 from cerberus_bench.workflows.models import Predictor, find_model
+from cerberus_bench.workflows.networks import parity_warning
 from cerberus_bench.workflows.progress import Progress, tracked
 from cerberus_bench.workflows.pull import hub_facts
 
@@ -67,6 +71,9 @@ def evaluate(
     fold: int = 3,
     out: str | Path | None = None,
     trust: bool = False,
+    mode: Mode = "exact",
+    precision: Precision = "fp32",
+    backend: Backend = "torch",
 ) -> Results:
     """Score a model on datasets.
 
@@ -77,14 +84,31 @@ def evaluate(
         fold: which fold is the test fold, 1 to 3.
         out: folder to keep the result records in; None keeps nothing.
         trust: allow `module:factory`, which runs its code.
+        mode: exact, the windows of the model's card; fast, larger ones. This and the next two are
+            for a model that is given by name; the result records them, and they are part of what
+            makes it a result of its own.
+        precision: number type of the network.
+        backend: what computes the network; openvino needs the extra of that name.
 
     Returns:
         One result record a dataset; `.to_frame()` gives pandas.
 
     Raises:
         DataError: the model or a dataset is missing or does not fit.
+
+    Warns:
+        UserWarning: the model's card has no passing parity report of the way that it is run.
     """
-    predictor = find_model(str(model), trust=trust) if isinstance(model, str | Path) else model
+    if isinstance(model, str | Path):
+        predictor = find_model(
+            str(model), trust=trust, mode=mode, precision=precision, backend=backend
+        )
+    elif (mode, precision, backend) != ("exact", "fp32", "torch"):
+        raise DataError("mode, precision and backend are for a model that is given by its name")
+    else:
+        predictor = model
+    if told := parity_warning(predictor.info):
+        warnings.warn(told, stacklevel=2)
     folder = None if out is None else Path(out)
     return Results(
         run_evaluation(predictor, name, split=split, fold=fold, out=folder).result for name in data

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,21 +9,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cerberus_bench.hub import PREFIX, parse_place
+from cerberus_bench.hub import PREFIX
+from cerberus_bench.model_zoo.options import DEFAULT, RunOptions
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import LabelSpace
 from cerberus_bench.schema.prediction import PredictedInstances, Prediction
 from cerberus_bench.schema.record import Record
 from cerberus_bench.schema.result import ModelInfo
+from cerberus_bench.schema.running import Backend, Mode, Precision
 from cerberus_bench.schema.tasks import INSTANCE_TASKS, TASKS
+from cerberus_bench.workflows.networks import RANDOM, load_network, network_predictor
 
 if TYPE_CHECKING:
-    from cerberus_bench.model_zoo.backends import Network
-    from cerberus_bench.model_zoo.checkpoint import LoadedModel
     from cerberus_bench.model_zoo.classical import ClassicalModel
-
-
-RANDOM = "random:"
 
 
 class Predictor(Protocol):
@@ -45,69 +42,44 @@ class Predictor(Protocol):
         ...
 
 
-def find_model(name: str, *, trust: bool = False) -> Predictor:
-    """A predictor from a name.
+def find_model(
+    name: str,
+    *,
+    trust: bool = False,
+    mode: Mode = "exact",
+    precision: Precision = "fp32",
+    backend: Backend = "torch",
+) -> Predictor:
+    """A predictor from a name. Networks of ours run on the GPU, where torch finds one.
 
     Args:
         name: a zoo name, a classical baseline of `list models`, a model file,
             `hf:ORG/NAME[@revision]` on the Hub, `random:<zoo name>` (random weights, the floor of
             every comparison), or `module:factory`.
         trust: allow `module:factory`, which runs its code.
+        mode: exact, the windows of the model's card; fast, larger ones.
+        precision: number type of the network.
+        backend: what computes it.
 
     Raises:
-        DataError: there is no such model, the file is refused, or code is not trusted.
+        DataError: there is no such model, the file is refused, code is not trusted, the backend is
+            not installed, or the model is no network and is to be run otherwise than by default.
         HubError: the Hub cannot be reached, and the model was not pulled before.
     """
-    from cerberus_bench.model_zoo import load_model, untrained
     from cerberus_bench.model_zoo.classical import CLASSICAL
 
+    options = RunOptions(mode, precision, backend)
     if name in CLASSICAL:
-        return ClassicalPredictor(name, CLASSICAL[name])
-    if name.startswith(RANDOM):
-        return NetworkPredictor(untrained(name.removeprefix(RANDOM)))
-    if name.startswith(PREFIX):
-        from cerberus_bench.hub.model_release import pull_model
+        return _as_usual(ClassicalPredictor(name, CLASSICAL[name]), options)
+    is_code = ":" in name and not name.startswith((RANDOM, PREFIX)) and not Path(name).exists()
+    if not is_code:
+        return network_predictor(load_network(name, backend=backend), options)
+    model = _from_factory(name, trust)
+    if hasattr(model, "predict"):
+        return _as_usual(CallablePredictor(name, model), options)
+    from cerberus_bench.model_zoo.checkpoint import wrap_module
 
-        return NetworkPredictor(load_model(pull_model(parse_place(name))))
-    if ":" in name and not Path(name).exists():
-        return _from_factory(name, trust)
-    return NetworkPredictor(load_model(name))
-
-
-@dataclass(frozen=True)
-class NetworkPredictor:
-    """A network of the zoo with its card."""
-
-    loaded: "LoadedModel"
-
-    @property
-    def info(self) -> ModelInfo:
-        """Model facts from the card."""
-        return self.loaded.info()
-
-    @property
-    def label_spaces(self) -> Mapping[str, LabelSpace]:
-        """Label spaces from the card."""
-        return self.loaded.label_spaces
-
-    def predict(self, record: Record, tasks: Collection[str]) -> Prediction:
-        """Run the network at its own mpp and map what it finds back to the record's grid."""
-        from cerberus_bench.model_zoo.runner import predict_image
-
-        return predict_image(
-            self.loaded,
-            record.image,
-            record.mpp,
-            sample_id=record.sample_id,
-            tasks=tasks,
-            network=self._network,
-        )
-
-    @cached_property
-    def _network(self) -> "Network":
-        from cerberus_bench.model_zoo.backends import make_network
-
-        return make_network(self.loaded)
+    return network_predictor(wrap_module(name, model), options)
 
 
 @dataclass(frozen=True)
@@ -218,18 +190,22 @@ def as_instances(
     return PredictedInstances(labels.astype(np.int32), ids, indices, np.ones(len(ids)))
 
 
-def _from_factory(name: str, trust: bool) -> Predictor:
+def _as_usual(predictor: Predictor, options: RunOptions) -> Predictor:
+    if options != DEFAULT:
+        raise DataError(
+            f"{predictor.info.name} is no network: --mode, --precision and --backend do not apply"
+            " to it. Leave them out."
+        )
+    return predictor
+
+
+def _from_factory(name: str, trust: bool) -> Any:
     if not trust:
         raise DataError(
             f"{name} is code: loading it runs it. Add --trust (trust=True) if you trust it."
         )
     module, _, factory = name.partition(":")
     try:
-        model = getattr(import_module(module), factory)()
+        return getattr(import_module(module), factory)()
     except (ImportError, AttributeError) as error:
         raise DataError(f"{name}: {error}. Is the module importable from here?") from error
-    if hasattr(model, "predict"):
-        return CallablePredictor(name, model)
-    from cerberus_bench.model_zoo.checkpoint import wrap_module
-
-    return NetworkPredictor(wrap_module(name, model))

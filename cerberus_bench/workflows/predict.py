@@ -169,4 +169,5 @@ def _summary(
         "objects": {task: len(found.ids) for task, found in prediction.instances.items()},
         "tissue": None if tissue is None else classes[int(np.argmax(tissue))],
         "model": model.info.name,
+        "inference": inference.model_dump() if (inference := model.info.inference) else None,
     }

@@ -65,8 +65,10 @@ def _check_complete(path: Path, record: "ResultRecord") -> None:
 
 def _line(record: "ResultRecord") -> str:
     data, model = record.data, record.model
+    variant = f", {model.variant}" if model.variant else ""
     return (
-        f"- {model.name} ({model.file_sha256 or 'no model file'}) on {data.name} {data.version},"
-        f" split {data.split}, fold {data.fold}, fingerprint {data.fingerprint[:12]}:"
+        f"- {model.name}{variant} ({model.file_sha256 or 'no model file'}) on {data.name}"
+        f" {data.version}, split {data.split}, fold {data.fold},"
+        f" fingerprint {data.fingerprint[:12]}:"
         f" {record.contamination.status}"
     )
