@@ -76,7 +76,23 @@ def test_page_of_the_datasets_is_up_to_date() -> None:
         "write it again: cerberus-bench list datasets --markdown > docs/datasets.md"
     )
     assert "| [glas](#glas) | gland | 165 | 1,530 gland | 0.62005 |" in page
-    assert "--markdown" in str(refused("list", "models", "--markdown"))
+    assert "--markdown" in str(refused("list", "tasks", "--markdown"))
+    assert "--markdown" in str(refused("list", "--task", "gland", "--markdown"))
+
+
+def test_models_that_come_with_the_suite_have_cards() -> None:
+    page = run("list", "models", "--markdown")
+    assert (ROOT / "docs/models.md").read_text(encoding="utf-8") == page, (
+        "write it again: cerberus-bench list models --markdown > docs/models.md"
+    )
+    kept = {path.name for path in (ROOT / "docs/results").iterdir()}
+    titles = [line[3:] for line in page.splitlines() if line.startswith("## ")]
+    assert kept == {title.replace(":", "_") for title in titles}
+    rows = {row["name"]: row for row in json.loads(run("list", "models", "--json"))}
+    assert "phantom 1.0.0, train" in rows["cerberus-tiny"]["card"]["Trained on"]
+    assert "Ruifrok" in rows["classical-watershed"]["card"]["Sources"]
+    assert rows["cerberus-resnet34"]["card"] is None
+    assert rows["classical-watershed"]["card"]["Fails"] in page
 
 
 def test_help_comes_in_half_a_second_without_heavy_imports() -> None:

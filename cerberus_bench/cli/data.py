@@ -45,7 +45,7 @@ def list_(
     what: Annotated[What, typer.Argument(help="datasets, models or tasks.")] = What.datasets,
     task: Annotated[str | None, typer.Option(help="Only what knows this task.")] = None,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the page docs/datasets.md.")
+        bool, typer.Option("--markdown", help="Print the page docs/datasets.md or docs/models.md.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -58,9 +58,13 @@ def list_(
     if task is not None and task not in TASKS:
         raise DataError(f"{task!r} is no task; the tasks are {', '.join(TASKS)}.")
     if markdown:
-        if what is not What.datasets or task is not None:
-            raise DataError("--markdown is the page of all datasets; leave out the rest.")
-        print(catalogue.datasets_markdown(), end="")
+        pages = {
+            What.datasets: catalogue.datasets_markdown,
+            What.models: catalogue.models_markdown,
+        }
+        if what not in pages or task is not None:
+            raise DataError("--markdown is the page of all datasets or models; leave out the rest.")
+        print(pages[what](), end="")
         return
     if what is What.datasets:
         rows = catalogue.datasets(task)

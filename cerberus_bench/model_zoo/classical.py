@@ -19,6 +19,11 @@ class ClassicalModel:
     """A baseline without weights, as `list models` shows it."""
 
     description: str
+    method: str
+    """Its steps and constants."""
+    limits: str
+    """Where it must fail."""
+    references: tuple[str, ...]
     task: str
     segment: Callable[[NDArray[np.uint8], float], NDArray[np.int32]]
     """(H, W, 3) RGB and its microns per pixel -> (H, W) label map."""
@@ -83,9 +88,20 @@ def _seeds(
 
 CLASSICAL: Mapping[str, ClassicalModel] = {
     "classical-watershed": ClassicalModel(
-        "haematoxylin by colour deconvolution, Otsu's threshold, watershed; no classes",
-        "nuclei",
-        watershed_nuclei,
+        description="haematoxylin by colour deconvolution, Otsu's threshold, watershed; no classes",
+        method="haematoxylin is separated by fixed stain vectors and blurred (standard deviation"
+        f" {SMOOTHING_UM} um); Otsu's threshold of the image parts dark from light; specks and"
+        f" holes below {SMALLEST_UM2:g} um2 go; a watershed from the maxima of the distance to"
+        f" background, at least {SEED_SPACING_UM} um apart, parts what touches",
+        limits="the threshold always finds something, also in an image without nuclei; all that"
+        " haematoxylin stains counts as nucleus, mucin and debris too; stains far from the fixed"
+        " vectors; crowded nuclei, which it splits and joins by shape alone",
+        references=(
+            "Ruifrok and Johnston, Anal Quant Cytol Histol 2001 (stain vectors)",
+            "Otsu, IEEE Trans Syst Man Cybern 1979 (threshold)",
+        ),
+        task="nuclei",
+        segment=watershed_nuclei,
     )
 }
 """Baselines by name."""

@@ -50,13 +50,25 @@ def _state(spec: DatasetSpec) -> str:
     return "ready" if is_here else str(spec.access)
 
 
+def models_markdown() -> str:
+    """The models that come with the suite, as the page docs/models.md."""
+    from cerberus_bench.workflows.model_cards import models_page
+
+    return models_page()
+
+
 def models(task: str | None = None) -> list[dict[str, Any]]:
-    """One row a model that predicts `task` (any where None): the zoo, then the baselines."""
+    """One row a model that predicts `task` (any where None): the zoo, then the baselines.
+
+    `card` says of models that come with the suite what a reader should know, None of others.
+    """
     from cerberus_bench.model_zoo.classical import CLASSICAL
     from cerberus_bench.model_zoo.registry import MODELS
+    from cerberus_bench.workflows.model_cards import model_cards
 
+    cards = {card.name: {"What": card.opening, **card.facts} for card in model_cards()}
     wanted = {name: spec for name, spec in MODELS.items() if task is None or task in spec.tasks}
-    return [_model(name, spec) for name, spec in wanted.items()] + [
+    rows = [_model(name, spec) for name, spec in wanted.items()] + [
         {
             "name": name,
             "tasks": [model.task],
@@ -69,6 +81,7 @@ def models(task: str | None = None) -> list[dict[str, Any]]:
         for name, model in CLASSICAL.items()
         if task in (None, model.task)
     ]
+    return [{**row, "card": cards.get(row["name"])} for row in rows]
 
 
 def _model(name: str, spec: NetworkSpec) -> dict[str, Any]:
