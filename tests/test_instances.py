@@ -87,7 +87,7 @@ def test_glands_and_lumina_are_the_published_ones(
     assert same_partition(split(prob), golden[f"{task}_map_ds1"])
 
 
-def test_table_is_the_published_one(golden: Golden) -> None:
+def test_table_is_the_published_one(golden: Golden, way: str) -> None:
     table = instance_table(golden["nuclei_map"], golden["nuclei_type"])
     np.testing.assert_array_equal(table.id, golden["table_id"])
     np.testing.assert_array_equal(table.box, golden["table_box"])
@@ -191,7 +191,7 @@ def test_lumina_outside_glands_are_removed_pixel_by_pixel() -> None:
     assert lumina_inside_glands(lumen, gland).tolist() == [[0, 1, 0, 0]]
 
 
-def test_table_by_hand() -> None:
+def test_table_by_hand(way: str) -> None:
     labels = np.zeros((6, 8), np.int64)
     labels[1:4, 2:5] = 9
     labels[5, 0] = 4  # one point: left out
@@ -210,7 +210,7 @@ def test_table_by_hand() -> None:
     assert instance_table(labels).type.tolist() == [0, 0]
 
 
-def test_empty_maps() -> None:
+def test_empty_maps(way: str) -> None:
     assert nuclei_instances(np.zeros((16, 16, 2), np.float32)).max() == 0
     assert gland_instances(np.zeros((16, 16, 2), np.float32)).max() == 0
     table = instance_table(np.zeros((4, 4), np.int32), np.zeros((4, 4), np.int32))

@@ -99,10 +99,78 @@ without_inner:
     return result;
 }
 
+static PyObject *bytes_of(const void *items, size_t n, size_t size)
+{
+    return PyByteArray_FromStringAndSize(items, (Py_ssize_t)(n * size));
+}
+
+static PyObject *table_object(const Table *table)
+{
+    const size_t n = table->n;
+    return Py_BuildValue(
+        "NNNNNNNNNN", bytes_of(table->ids, n, sizeof *table->ids),
+        bytes_of(table->boxes, n, sizeof *table->boxes),
+        bytes_of(table->areas, n, sizeof *table->areas),
+        bytes_of(table->x_sums, n, sizeof *table->x_sums),
+        bytes_of(table->y_sums, n, sizeof *table->y_sums),
+        bytes_of(table->types, n, sizeof *table->types),
+        bytes_of(table->type_counts, n, sizeof *table->type_counts),
+        bytes_of(table->value_sums, n, sizeof *table->value_sums),
+        bytes_of(table->outline_lengths, n, sizeof *table->outline_lengths),
+        bytes_of(table->outlines.points, table->outlines.n, sizeof(Point)));
+}
+
+static int open_types(PyObject *object, Py_buffer *view, const Labels *like)
+{
+    if (open_map(object, view, PyBUF_C_CONTIGUOUS, "H", sizeof(uint16_t)))
+        return -1;
+    if (view->shape[0] == like->height && view->shape[1] == like->width)
+        return 0;
+    PyErr_SetString(PyExc_ValueError, "arrays differ in shape");
+    PyBuffer_Release(view);
+    return -1;
+}
+
+static PyObject *objects(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *given[3];
+    int threads;
+    if (!PyArg_ParseTuple(args, "OOOi", given, given + 1, given + 2, &threads))
+        return NULL;
+    Py_buffer labels_view, types_view = {0}, values_view = {0};
+    Labels labels;
+    Plane values = {0};
+    PyObject *result = NULL;
+    if (open_labels(given[0], &labels_view, 0, &labels))
+        return NULL;
+    if (given[1] != Py_None && open_types(given[1], &types_view, &labels))
+        goto without_types;
+    if (given[2] != Py_None && open_plane(given[2], &values_view, &labels, &values))
+        goto without_values;
+    Table table;
+    int status;
+    Py_BEGIN_ALLOW_THREADS
+    status = measure_objects(&labels, types_view.buf, &values, threads, &table);
+    Py_END_ALLOW_THREADS
+    result = status == DONE ? table_object(&table) : raise_status(status);
+    table_free(&table);
+    if (values_view.obj)
+        PyBuffer_Release(&values_view);
+without_values:
+    if (types_view.obj)
+        PyBuffer_Release(&types_view);
+without_types:
+    PyBuffer_Release(&labels_view);
+    return result;
+}
+
 static PyMethodDef methods[] = {
     {"nuclei", nuclei, METH_VARARGS,
      "nuclei(inner, contour, labels, min_mask_area, min_marker_area, published_ties, threads):"
      " paint nuclei on a map of zeros; returns whether the order of equal pixels mattered."},
+    {"objects", objects, METH_VARARGS,
+     "objects(labels, types, values, threads): columns of the table of a label map's objects."},
     {NULL, NULL, 0, NULL},
 };
 

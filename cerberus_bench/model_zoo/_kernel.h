@@ -129,4 +129,42 @@ int flood_components(
 /* The same on the whole map at once; equal pixels come in the order of scikit-image's heap. */
 int flood_map(const Plane *inner, Labels *labels);
 
+/* --- the table of a label map: _kernel_table.c, _kernel_trace.c ------------------------------- */
+
+typedef struct {
+    int32_t x, y;
+} Point;
+
+typedef struct {
+    Point *points;
+    size_t n, capacity;
+} Points;
+
+typedef struct {
+    int32_t y0, x0, y1, x1; /* half-open */
+} Box;
+
+/* One item an object, in order of ids; area, x_sum and y_sum sum over its pixels. */
+typedef struct {
+    size_t n;
+    int32_t *ids;
+    Box *boxes;
+    int64_t *areas, *x_sums, *y_sums;
+    int32_t *types;       /* the most frequent but 0; 0 where all are */
+    int64_t *type_counts; /* how many pixels have it */
+    double *value_sums;
+    int64_t *outline_lengths;
+    Points outlines; /* one behind the other */
+} Table;
+
+/* types is in C order or NULL; the data of values may be NULL. */
+int measure_objects(
+    const Labels *labels, const uint16_t *types, const Plane *values, int threads, Table *out);
+
+void table_free(Table *table);
+
+/* Add the outline of the object that has a pixel at the start, and none left of it or above: the
+ * ends of straight stretches, counterclockwise as seen on the screen. */
+int trace_outline(const Labels *labels, Point start, Points *out);
+
 #endif

@@ -19,3 +19,21 @@ def nuclei(
     Returns:
         Whether the order of equal marker pixels mattered.
     """
+
+def objects(
+    labels: Labels,
+    types: NDArray[np.uint16] | None,
+    values: Probability | None,
+    threads: int,
+    /,
+) -> tuple[bytearray, ...]:
+    """Measure the objects of a label map in C order.
+
+    Returns:
+        Columns in order of ids: id (int32), box y0, x0, y1, x1 (4 int32), area, sums of x and of y
+        (int64), most frequent type (int32), its pixels (int64), sum of values (float64), points of
+        the outline (int64); and the outlines, x, y (2 int32 a point).
+
+    Raises:
+        OverflowError: an id is negative, or above the number of pixels by more than 2**20.
+    """

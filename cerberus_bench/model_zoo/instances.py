@@ -9,6 +9,7 @@ where it is not built.
 
 import os
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import cv2
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from cerberus_bench.model_zoo import instances_compiled, instances_plain, kernel
+from cerberus_bench.model_zoo.instance_measures import Measures
 from cerberus_bench.model_zoo.region_rules import (
     GLAND_RULES,
     LUMEN_RULES,
@@ -33,6 +35,10 @@ THREAD_PIXELS = 2**20
 MIN_CONTOUR_POINTS = 3
 """Objects whose outline has fewer points are left out of the instance table."""
 
+SPARE_IDS = 2**20
+"""Ids up to the number of pixels and this are counted as they are."""
+MOST_ID, MOST_TYPE = 2**31 - 1, 2**16 - 1
+
 _WAY = instances_compiled if kernel.USED else instances_plain
 
 Mask = NDArray[np.uint8]
@@ -45,14 +51,22 @@ class InstanceTable:
     id: NDArray[np.int32]
     box: NDArray[np.int32]
     """(n, 4) y0, x0, y1, x1, half-open, px."""
+    area: NDArray[np.int64]
+    """(n,) px."""
     centroid: NDArray[np.float64]
     """(n, 2) x, y, px."""
     type: NDArray[np.int32]
     """(n,) majority class inside; 0 without a type map, or where it is all background."""
     type_prob: NDArray[np.float64]
     """(n,) share of the object's pixels that have this class; 0 without a type map."""
+    score: NDArray[np.float64]
+    """(n,) mean of the score map inside; 0 without one."""
+    outline_xy: NDArray[np.int32]
+    """(points, 2) x, y of all outer outlines, one behind the other, px."""
+    outline_lengths: NDArray[np.int64]
+    """(n,) points of each outline."""
     contours: list[NDArray[np.int32]]
-    """Outer outline of each object, (points, 2) x, y, px."""
+    """The same, an array an object: (points, 2) x, y, px; parts of `outline_xy`."""
 
     def __len__(self) -> int:
         """How many objects there are."""
@@ -123,39 +137,47 @@ def lumina_inside_glands(lumen: NDArray[np.int32], gland: NDArray[np.int32]) -> 
 
 
 def instance_table(
-    labels: NDArray[np.integer], type_map: NDArray[np.integer] | None = None
+    labels: NDArray[np.integer],
+    type_map: NDArray[np.integer] | None = None,
+    score_map: NDArray[np.float32] | None = None,
+    *,
+    threads: int | None = None,
 ) -> InstanceTable:
     """Measure every object of a label map.
 
     An object's class is the most frequent one inside it, the second most frequent where that is
-    background; of equally frequent ones the lower. Objects whose outline has fewer than three
-    points are left out.
+    background; of equally frequent ones the lower. Its outline is the one that OpenCV lists first:
+    of an object in several 8-connected parts, that of the part whose first pixel in raster order
+    comes last, parts in holes of others aside. Objects whose outline has fewer than three points
+    are left out.
 
     Args:
-        labels: (H, W) label map of any non-negative ids; 0 = background.
-        type_map: (H, W) class of every pixel, 0 = background; None leaves types 0.
+        labels: (H, W) label map of ids from 0 to 2**31 - 1; 0 = background.
+        type_map: (H, W) class of every pixel, 0 to 65,535, 0 = background; None leaves types 0.
+        score_map: (H, W) score of every pixel; None leaves scores 0.
+        threads: how many work; one a usable core when None. They change nothing in the result.
 
     Raises:
-        DataError: ids are negative, or the two maps differ in shape.
+        DataError: ids or classes are out of range, the maps differ in shape, or have more than
+            2**31 px.
     """
-    if type_map is not None and type_map.shape != labels.shape:
-        raise DataError(
-            f"the label map is {labels.shape} and its type map {type_map.shape}. "
-            "Both must have the same height and width."
-        )
-    ids, dense = _dense_labels(labels)
-    boxes = _boxes(dense)
-    outlines = [_outline(dense[box], i, box) for i, box in enumerate(boxes, start=1)]
-    kept = np.array([len(xy) >= MIN_CONTOUR_POINTS for xy in outlines], dtype=bool)
-    types, shares = _majority(dense, type_map, len(ids))
-    return InstanceTable(
-        id=ids[kept].astype(np.int32),
-        box=_box_array(boxes)[kept],
-        centroid=_centroids(dense, len(ids))[kept],
-        type=types[kept],
-        type_prob=shares[kept],
-        contours=[xy for xy, keep in zip(outlines, kept, strict=True) if keep],
+    if labels.ndim != 2:
+        raise DataError(f"expected a label map of shape (H, W), got {labels.shape}.")
+    _check_size(labels.shape)
+    for name, other in (("type", type_map), ("score", score_map)):
+        if other is not None and other.shape != labels.shape:
+            raise DataError(
+                f"the label map is {labels.shape} and its {name} map {other.shape}. "
+                "Both must have the same height and width."
+            )
+    ids, dense = _compact(labels)
+    found: Measures = _WAY.measure(
+        dense,
+        None if type_map is None else _compact_types(type_map),
+        None if score_map is None else score_map.astype(np.float32, copy=False),
+        threads=_threads(threads, labels.size),
     )
+    return _table(found if ids is None else found._replace(id=ids))
 
 
 def _channels(prob: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -227,55 +249,50 @@ def _fill_holes(mask: Mask) -> Mask:
     return _mask(outside[1:-1, 1:-1] != 2)
 
 
-def _dense_labels(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Ascending ids present, and the map with the i-th of them replaced by i + 1."""
-    if labels.size == 0:
-        return np.zeros(0, np.int64), np.zeros(labels.shape, np.int32)
-    if labels.min() < 0:
-        raise DataError(f"the label map holds id {labels.min()}; ids must not be negative.")
-    if labels.max() > max(labels.size, 2**20):
-        present, inverse = np.unique(labels, return_inverse=True)
-        first = int(present[0] != 0)
-        return present[1 - first :].astype(np.int64), (inverse + first).astype(np.int32)
-    present = np.bincount(labels.ravel()) > 0
-    present[0] = False
-    rank = np.cumsum(present, dtype=np.int32)
-    rank[~present] = 0
-    return np.flatnonzero(present), rank[labels]
+def _compact(labels: NDArray[np.integer]) -> tuple[NDArray[np.int32] | None, NDArray[np.int32]]:
+    """The map in 32 bits; ids that exceed the number of pixels by far are replaced by their ranks.
+
+    Returns:
+        The ids that ranks stand for, if any do, and the map.
+    """
+    low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
+    if low < 0 or high > MOST_ID:
+        raise DataError(
+            f"the label map holds id {low if low < 0 else high}; ids are whole numbers from 0 to "
+            "2**31 - 1. Number the objects anew."
+        )
+    if high <= labels.size + SPARE_IDS:
+        return None, labels.astype(np.int32, copy=False)
+    present, rank = np.unique(labels, return_inverse=True)
+    first = int(present[0] != 0)
+    return present[1 - first :].astype(np.int32), (rank + first).astype(np.int32)
 
 
-def _outline(crop: NDArray[np.int32], i: int, box: Box) -> NDArray[np.int32]:
-    contours, _ = cv2.findContours(_mask(crop == i), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
-    offset = np.array((box[1].start, box[0].start), dtype=np.int32)
-    return np.asarray(contours[0].reshape(-1, 2) + offset, dtype=np.int32)
+def _compact_types(type_map: NDArray[np.integer]) -> NDArray[np.uint16]:
+    low, high = (int(type_map.min()), int(type_map.max())) if type_map.size else (0, 0)
+    if low < 0 or high > MOST_TYPE:
+        raise DataError(
+            f"the type map holds class {low if low < 0 else high}; classes are whole numbers from "
+            f"0 to {MOST_TYPE}."
+        )
+    return type_map.astype(np.uint16, copy=False)
 
 
-def _box_array(boxes: list[Box]) -> NDArray[np.int32]:
-    rows = [(y.start, x.start, y.stop, x.stop) for y, x in boxes]
-    return np.array(rows, dtype=np.int32).reshape(-1, 4)
-
-
-def _centroids(dense: NDArray[np.int32], n: int) -> NDArray[np.float64]:
-    """Mean x, y of each object, from integer sums."""
-    ys, xs = np.nonzero(dense)
-    owner = dense[ys, xs]
-    area = np.bincount(owner, minlength=n + 1)[1:]
-    sums = [np.bincount(owner, weights=axis, minlength=n + 1)[1:] for axis in (xs, ys)]
-    return np.stack(sums, axis=1) / area[:, None]
-
-
-def _majority(
-    dense: NDArray[np.int32], type_map: NDArray[np.integer] | None, n: int
-) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Class of each object and the share of its pixels that have it."""
-    if type_map is None or n == 0:
-        return np.zeros(n, np.int32), np.zeros(n)
-    inside = dense > 0
-    types = type_map[inside].astype(np.int64)
-    n_types = max(2, int(types.max()) + 1)
-    cells = (dense[inside].astype(np.int64) - 1) * n_types + types
-    counts = np.bincount(cells, minlength=n * n_types).reshape(n, n_types)
-    best_class = counts[:, 1:].argmax(axis=1) + 1
-    best = np.where(counts[:, 1:].any(axis=1), best_class, 0)
-    share = counts[np.arange(n), best] / (counts.sum(axis=1) + 1e-6)
-    return best.astype(np.int32), share
+def _table(found: Measures) -> InstanceTable:
+    kept = found.outline_lengths >= MIN_CONTOUR_POINTS
+    xy, lengths = found.outline_xy, found.outline_lengths
+    if not kept.all():
+        xy, lengths = xy[np.repeat(kept, lengths)], lengths[kept]
+    area = found.area[kept]
+    return InstanceTable(
+        id=found.id[kept],
+        box=found.box[kept],
+        area=area,
+        centroid=found.xy_sum[kept] / area[:, None],
+        type=found.type[kept],
+        type_prob=found.type_count[kept] / (area + 1e-6),
+        score=found.value_sum[kept] / area,
+        outline_xy=xy,
+        outline_lengths=lengths,
+        contours=[xy[a:b] for a, b in pairwise([0, *np.cumsum(lengths).tolist()])],
+    )

@@ -1,21 +1,26 @@
-"""From probability maps to label maps by NumPy and OpenCV, where there is no compiled kernel."""
+"""The same as `instances_compiled` by NumPy and OpenCV, where there is no compiled kernel.
+
+One thread works whatever is asked for.
+"""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
+from cerberus_bench.model_zoo.instance_measures import Measures
 from cerberus_bench.model_zoo.nucleus_rules import MARKER_MIN_AREA, MASK_MIN_AREA
 from cerberus_bench.model_zoo.watershed import flood
 
-Probability = NDArray[np.float32]
+Values = NDArray[np.float32]
 Labels = NDArray[np.int32]
+Types = NDArray[np.uint16]
+Box = tuple[slice, slice]
 Mask = NDArray[np.uint8]
 
 
-def nuclei(
-    inner: Probability, contour: Probability, *, published_ties: bool, threads: int
-) -> Labels:
-    """Label map of the nuclei of two (H, W) maps; one thread works whatever is asked for."""
+def nuclei(inner: Values, contour: Values, *, published_ties: bool, threads: int) -> Labels:
+    """Label map of the nuclei of two (H, W) maps."""
     if inner.size == 0:
         return np.zeros(inner.shape, np.int32)
     cross = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
@@ -23,6 +28,32 @@ def nuclei(
     mask = _drop_small(eroded, MASK_MIN_AREA)
     markers = _drop_small(_mask(inner > 0.5), MARKER_MIN_AREA)
     return flood(inner, _components(_fill_holes(markers)), mask > 0, published_ties).labels
+
+
+def measure(
+    labels: Labels, types: Types | None, values: Values | None, *, threads: int
+) -> Measures:
+    """Measure the objects of a label map; see `instances_compiled.measure`."""
+    ids, dense = _dense_labels(labels)
+    n, ys_xs = len(ids), np.nonzero(dense)
+    owner = dense[ys_xs] - 1
+    boxes = _boxes(dense) if n else []
+    outlines = [_outline(dense[box] == i, box) for i, box in enumerate(boxes, start=1)]
+    area = np.bincount(owner, minlength=n)
+    type_, type_count = _majority(owner, None if types is None else types[ys_xs], n)
+    return Measures(
+        id=ids,
+        box=np.array([(y.start, x.start, y.stop, x.stop) for y, x in boxes], np.int32).reshape(
+            n, 4
+        ),
+        area=area,
+        xy_sum=np.stack([_sums(owner, axis, n).astype(np.int64) for axis in ys_xs[::-1]], axis=1),
+        type=type_,
+        type_count=type_count,
+        value_sum=np.zeros(n) if values is None else _sums(owner, values[ys_xs], n),
+        outline_xy=np.concatenate([np.zeros((0, 2), np.int32), *outlines]),
+        outline_lengths=np.array([len(xy) for xy in outlines], np.int64),
+    )
 
 
 def _mask(values: NDArray[np.bool_] | cv2.typing.MatLike) -> Mask:
@@ -47,3 +78,46 @@ def _fill_holes(mask: Mask) -> Mask:
     outside = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     cv2.floodFill(outside, None, (0, 0), 2, flags=4)
     return _mask(outside[1:-1, 1:-1] != 2)
+
+
+def _dense_labels(labels: Labels) -> tuple[Labels, Labels]:
+    """Ascending ids present, and the map with the i-th of them replaced by i + 1."""
+    present = np.bincount(labels.ravel(), minlength=1) > 0
+    present[0] = False
+    rank = np.cumsum(present, dtype=np.int32)
+    rank[~present] = 0
+    return np.flatnonzero(present).astype(np.int32), rank[labels]
+
+
+def _boxes(labels: Labels) -> list[Box]:
+    """Half-open box of each id 1..n, all of which are present."""
+    return [(rows, columns) for rows, columns in ndimage.find_objects(labels)]
+
+
+def _sums(
+    owner: NDArray[np.integer], values: NDArray[np.floating] | NDArray[np.integer], n: int
+) -> NDArray[np.float64]:
+    """Sum of values a pixel over the pixels of each object; exact for coordinates."""
+    return np.bincount(owner, weights=values.astype(np.float64), minlength=n).astype(np.float64)
+
+
+def _outline(mask: NDArray[np.bool_], box: Box) -> NDArray[np.int32]:
+    contours, _ = cv2.findContours(_mask(mask), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
+    offset = np.array((box[1].start, box[0].start), dtype=np.int32)
+    return np.asarray(contours[0].reshape(-1, 2) + offset, dtype=np.int32)
+
+
+def _majority(
+    owner: NDArray[np.int32], types: Types | None, n: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Most frequent class of each object, and how many pixels have it."""
+    best, count = np.zeros(n, np.int32), np.zeros(n, np.int64)
+    if types is None:
+        return best, count
+    pairs, counts = np.unique(owner.astype(np.int64) << 16 | types, return_counts=True)
+    owners, classes = pairs >> 16, pairs & 0xFFFF
+    # From least to most wanted, so that the last one stays: background, then by count, then class.
+    order = np.lexsort((-classes, counts, classes > 0))
+    best[owners[order]] = classes[order]
+    count[owners[order]] = counts[order]
+    return best, count

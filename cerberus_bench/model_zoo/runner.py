@@ -193,17 +193,21 @@ def describe_instances(
         task: nuclei, gland or lumen.
     """
     types = maps.get(f"{task}.type")
-    type_map = None if types is None else types.argmax(axis=2)
-    table = instance_table(labels, type_map)
-    ids = table.id.astype(np.int64)
-    listed = np.zeros(int(labels.max(initial=0)) + 1, dtype=bool)
-    listed[ids] = True
-    foreground = 1 - maps[f"{task}.instance"][..., 0]
-    areas = np.bincount(labels.ravel(), minlength=len(listed))
-    sums = np.bincount(labels.ravel(), weights=foreground.ravel(), minlength=len(listed))
+    type_map = None if types is None else _classes_inside(labels, types)
+    table = instance_table(labels, type_map, 1 - maps[f"{task}.instance"][..., 0])
+    kept = np.zeros(int(labels.max(initial=0)) + 1, np.int32)
+    kept[table.id] = table.id
     return PredictedInstances(
-        labels=np.where(listed[labels], labels, 0).astype(np.int32),
-        ids=ids,
-        classes=(np.ones(len(ids)) if type_map is None else table.type).astype(np.int64),
-        scores=np.clip(sums[ids] / areas[ids], 0, 1),
+        labels=kept[labels],
+        ids=table.id.astype(np.int64),
+        classes=(np.ones(len(table)) if type_map is None else table.type).astype(np.int64),
+        scores=np.clip(table.score, 0, 1),
     )
+
+
+def _classes_inside(labels: Labels, types: Probabilities) -> NDArray[np.uint16]:
+    """Most probable class of every pixel of an object; 0 elsewhere, where nobody looks."""
+    inside = np.flatnonzero(labels)
+    classes = np.zeros(labels.shape, np.uint16)
+    classes.flat[inside] = types.reshape(-1, types.shape[2])[inside].argmax(axis=1)
+    return classes
