@@ -4,13 +4,17 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hub_data import glas_folder, glas_source, home, monuseg_folder
 from loopback_hub import LoopbackHub, hub, running_hub
+from slide_objects import facts
 from typer.testing import CliRunner
 
 from cerberus_bench.cli.app import app
 from cerberus_bench.schema.errors import CerberusBenchError
+from cerberus_bench.slides.geoparquet import write_objects
+from cerberus_bench.slides.summary import summarise, write_summary
 
 __all__ = ["glas_folder", "glas_source", "home", "hub", "monuseg_folder", "running_hub"]
 
@@ -156,3 +160,31 @@ def test_models_and_results(hub: LoopbackHub, home: Path, monuseg_folder: Path) 
     told = run("submit", scored["result_path"], "--repo", "org/results")
     assert "nothing was offered" in told
     assert "cerberus-tiny" in run("leaderboard", "hf:org/results", "--markdown")
+
+
+@pytest.fixture
+def slides(tmp_path: Path) -> Path:
+    """A folder of predictions with one slide, on which nothing was found."""
+    slide = tmp_path / "predictions" / "a"
+    slide.mkdir(parents=True)
+    write_objects([], slide / "objects.parquet", slide=facts())
+    write_summary(
+        summarise(slide / "objects.parquet", mask=np.ones((2, 2), bool)), slide / "summary.json"
+    )
+    return slide.parent
+
+
+def test_a_cohort_is_pushed_once_it_has_a_licence(hub: LoopbackHub, slides: Path) -> None:
+    arguments = ("push", slides / "cohort", "--repo", "org/slides")
+    run("cohort", slides)
+    assert "cohort --license ID" in str(refused(*arguments))
+    run("cohort", slides, "--license", "cc-by-4.0")
+    pushed = json.loads(run(*arguments, "--tag", "v1", "--json"))
+    repo = hub.repo("org/slides")
+    assert repo.tags == {"v1": pushed["commit"]}
+    files = {n: f.content for n, f in repo.at("main").files.items() if n != ".gitattributes"}
+    assert set(files) == {"cohort.parquet", "cohort.csv", "README.md", "SHA256SUMS"}
+    assert files["cohort.csv"] == (slides / "cohort" / "cohort.csv").read_bytes()
+    assert "nothing changed" in run(*arguments)
+    wrong = CliRunner().invoke(app, [*map(str, arguments), "--recipe"])
+    assert wrong.exit_code == 2

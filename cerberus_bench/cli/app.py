@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cerberus_bench import __version__
-from cerberus_bench.cli import data, experiments, hub, models, scores
+from cerberus_bench.cli import data, experiments, hub, models, scores, slides
 
 app = typer.Typer(
     name="cerberus-bench",
@@ -41,6 +41,7 @@ app.add_typer(experiments.app, name="experiment")
 app.command("eval")(scores.evaluate)
 app.command()(scores.score)
 app.command()(models.predict)
+app.command()(slides.cohort)
 app.command()(models.convert)
 app.command()(scores.leaderboard)
 app.command()(hub.push)

@@ -1,15 +1,21 @@
 """Verbs about the Hub: push, push-model, submit."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from cerberus_bench.cli.options import AsJson, Private, Repo, Tag
 
+if TYPE_CHECKING:
+    from cerberus_bench.workflows.push_cohort import Published
+
 
 def push(
-    name: Annotated[str, typer.Argument(metavar="NAME|DIR", help="Dataset or harmonised folder.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME|DIR", help="Dataset, harmonised folder, or cohort."),
+    ],
     repo: Repo,
     pixels: Annotated[
         bool | None,
@@ -25,10 +31,19 @@ def push(
     private: Private = False,
     as_json: AsJson = False,
 ) -> None:
-    """Publish a harmonised dataset: its pixels, or where the licence forbids that, its recipe."""
+    """Publish a harmonised dataset: its pixels, or where the licence forbids that, its recipe.
+
+    The folder that `cohort` wrote is published as it is.
+    """
     from cerberus_bench.cli import show
     from cerberus_bench.workflows.push import push as run
+    from cerberus_bench.workflows.push_cohort import is_cohort, push_cohort
 
+    if is_cohort(Path(name)):
+        if pixels is not None:
+            raise typer.BadParameter("a cohort has neither pixels nor a recipe")
+        _show_cohort(push_cohort(Path(name), repo, tag=tag, private=private, gated=gated), as_json)
+        return
     form = None if pixels is None else "pixels" if pixels else "recipe"
     with show.progress() as progress:
         done = run(name, repo, form=form, tag=tag, private=private, gated=gated, progress=progress)
@@ -45,6 +60,19 @@ def push(
     say(f"  tag {published.tag}, commit {published.commit}", soft_wrap=True)
     verb = "download" if done.form == "recipe" else "eval MODEL --data"
     say(f"  cerberus-bench {verb} {repo}@{published.tag}", soft_wrap=True)
+
+
+def _show_cohort(published: "Published", as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from cerberus_bench.cli import show
+
+    if as_json:
+        show.print_json(asdict(published))
+        return
+    show.out.print(f"cohort -> {published.url}", soft_wrap=True)
+    changed = ", ".join(published.changed) or "nothing changed, no commit"
+    show.out.print(f"  {changed}; commit {published.commit}", soft_wrap=True)
 
 
 def push_model(
