@@ -4,7 +4,7 @@ Every lattice covers the whole slide and knows nothing of the part that is being
 no number depends on how the work was cut up. Pure arithmetic; no pixel is read here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil
 from typing import NamedTuple
@@ -74,19 +74,28 @@ class WorkGrid:
     level0_width: int
     level0_height: int
     factor: float
-    """Level-0 px a work px: exactly 1 where the resolutions count as equal."""
+    """Level-0 px a work px: exactly that of a level whose resolution counts as equal."""
 
     @classmethod
-    def of(cls, size_px: tuple[int, int], mpp: float, model_mpp: float) -> "WorkGrid":
+    def of(
+        cls,
+        size_px: tuple[int, int],
+        mpp: float,
+        model_mpp: float,
+        downsamples: Iterable[float] = (1.0,),
+    ) -> "WorkGrid":
         """Grid of a slide.
 
         Args:
             size_px: width, height of level 0.
             mpp: of level 0.
             model_mpp: that the model works at.
+            downsamples: of the slide's levels. Where one of them has the model's resolution, the
+                grid is that level's own.
         """
-        factor = model_mpp / mpp
-        return cls(*size_px, 1.0 if abs(factor - 1) <= SAME_MPP else factor)
+        wanted = model_mpp / mpp
+        nearest = min(downsamples, key=lambda downsample: abs(wanted / downsample - 1))
+        return cls(*size_px, nearest if abs(wanted / nearest - 1) <= SAME_MPP else wanted)
 
     @property
     def width(self) -> int:
