@@ -99,6 +99,70 @@ without_inner:
     return result;
 }
 
+/* The rows of a structuring element whose items of each row are one stretch. */
+static int read_element(PyObject *object, RegionRules *rules)
+{
+    Py_buffer view;
+    if (open_map(object, &view, PyBUF_C_CONTIGUOUS, "B", sizeof(uint8_t)))
+        return -1;
+    const Py_ssize_t size = view.shape[0];
+    int known = size >= 1 && size <= MOST_SIZE && view.shape[1] == size;
+    for (Py_ssize_t i = 0; known && i < size; i++) {
+        const uint8_t *row = (const uint8_t *)view.buf + i * size;
+        int32_t start = 0, stop = (int32_t)size;
+        while (start < stop && !row[start])
+            start++;
+        while (stop > start && !row[stop - 1])
+            stop--;
+        for (int32_t j = start; j < stop; j++)
+            known &= row[j] != 0;
+        known &= start < stop;
+        rules->starts[i] = start;
+        rules->stops[i] = stop;
+    }
+    rules->size = (int32_t)size;
+    PyBuffer_Release(&view);
+    if (!known)
+        PyErr_SetString(PyExc_ValueError, "not a square structuring element of whole rows");
+    return known ? 0 : -1;
+}
+
+static PyObject *regions(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *given[4];
+    double threshold;
+    long long min_area;
+    RegionRules rules;
+    if (!PyArg_ParseTuple(
+            args, "OOOOdL", given, given + 1, given + 2, given + 3, &threshold, &min_area))
+        return NULL;
+    if (read_element(given[3], &rules))
+        return NULL;
+    rules.threshold = (float)threshold;
+    rules.min_area = min_area;
+    Py_buffer labels_view, inner_view, contour_view;
+    Labels labels;
+    PyObject *result = NULL;
+    if (open_labels(given[2], &labels_view, PyBUF_WRITABLE, &labels))
+        return NULL;
+    if (open_plane(given[0], &inner_view, &labels, &rules.inner))
+        goto without_inner;
+    if (open_plane(given[1], &contour_view, &labels, &rules.contour))
+        goto without_contour;
+    int status;
+    Py_BEGIN_ALLOW_THREADS
+    status = find_regions(&rules, &labels);
+    Py_END_ALLOW_THREADS
+    result = status == DONE ? Py_NewRef(Py_None) : raise_status(status);
+    PyBuffer_Release(&contour_view);
+without_contour:
+    PyBuffer_Release(&inner_view);
+without_inner:
+    PyBuffer_Release(&labels_view);
+    return result;
+}
+
 static PyObject *bytes_of(const void *items, size_t n, size_t size)
 {
     return PyByteArray_FromStringAndSize(items, (Py_ssize_t)(n * size));
@@ -169,6 +233,9 @@ static PyMethodDef methods[] = {
     {"nuclei", nuclei, METH_VARARGS,
      "nuclei(inner, contour, labels, min_mask_area, min_marker_area, published_ties, threads):"
      " paint nuclei on a map of zeros; returns whether the order of equal pixels mattered."},
+    {"regions", regions, METH_VARARGS,
+     "regions(inner, contour, labels, element, threshold, min_area): paint glands or lumina on a map"
+     " of zeros."},
     {"objects", objects, METH_VARARGS,
      "objects(labels, types, values, threads): columns of the table of a label map's objects."},
     {NULL, NULL, 0, NULL},

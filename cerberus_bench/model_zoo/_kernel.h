@@ -59,8 +59,21 @@ void runs_free(Runs *runs);
 
 int runs_add(Runs *runs, Run run);
 
-/* Add the runs of bytes that are 1, of a row of bytes that are 0 or 1. */
-int runs_add_row(Runs *runs, const uint8_t *row, int32_t y, int32_t width);
+/* Add the runs of bytes that are 1 from start to stop - 1, of a row of bytes that are 0 or 1. */
+int runs_add_row(Runs *runs, const uint8_t *row, int32_t y, int32_t start, int32_t stop);
+
+typedef struct {
+    int32_t y0, x0, y1, x1; /* half-open */
+} Box;
+
+Box runs_box(const Run *runs, size_t n);
+
+static inline void paint_run(Labels *labels, Run run, int32_t label)
+{
+    int32_t *pixels = labels_at(labels, run.y, 0);
+    for (int32_t x = run.start; x < run.stop; x++)
+        pixels[x] = label;
+}
 
 /* Number the components 1, 2, ... in raster order of their first pixels; returns how many. */
 int32_t runs_label(Run *runs, size_t n, int connectivity);
@@ -92,6 +105,9 @@ typedef struct {
 int groups_of(const Runs *runs, int32_t n_labels, Groups *out);
 
 void groups_free(Groups *groups);
+
+/* The 4-connected components of at least some pixels, in raster order; the others are dropped. */
+int large_components(Runs *runs, int64_t min_area, Groups *out);
 
 /* --- threads: _kernel_threads.c --------------------------------------------------------------- */
 
@@ -129,6 +145,21 @@ int flood_components(
 /* The same on the whole map at once; equal pixels come in the order of scikit-image's heap. */
 int flood_map(const Plane *inner, Labels *labels);
 
+/* --- glands and lumina: _kernel_regions.c ----------------------------------------------------- */
+
+enum { MOST_SIZE = 1 << 10 };
+
+typedef struct {
+    Plane inner, contour;
+    float threshold;
+    int64_t min_area;
+    int32_t size;                                /* of the structuring element, 1 to MOST_SIZE */
+    int32_t starts[MOST_SIZE], stops[MOST_SIZE]; /* of its rows, half-open */
+} RegionRules;
+
+/* Paint the regions on a map of zeros. */
+int find_regions(const RegionRules *rules, Labels *labels);
+
 /* --- the table of a label map: _kernel_table.c, _kernel_trace.c ------------------------------- */
 
 typedef struct {
@@ -139,10 +170,6 @@ typedef struct {
     Point *points;
     size_t n, capacity;
 } Points;
-
-typedef struct {
-    int32_t y0, x0, y1, x1; /* half-open */
-} Box;
 
 /* One item an object, in order of ids; area, x_sum and y_sum sum over its pixels. */
 typedef struct {

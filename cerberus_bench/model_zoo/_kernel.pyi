@@ -20,6 +20,21 @@ def nuclei(
         Whether the order of equal marker pixels mattered.
     """
 
+def regions(
+    inner: Probability,
+    contour: Probability,
+    labels: Labels,
+    element: NDArray[np.uint8],
+    threshold: float,
+    min_area: int,
+    /,
+) -> None:
+    """Paint glands or lumina on a map of zeros in C order.
+
+    Raises:
+        ValueError: the element is not square, or a row of it is not one stretch.
+    """
+
 def objects(
     labels: Labels,
     types: NDArray[np.uint16] | None,

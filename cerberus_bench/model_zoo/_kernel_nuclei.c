@@ -63,9 +63,9 @@ static int threshold(
             memset(rows.below, 1, (size_t)width);
         erode_row(&rows, width);
         marker_row(rules, y, width, rows.marker);
-        status = runs_add_row(mask, rows.eroded, y, width);
+        status = runs_add_row(mask, rows.eroded, y, 0, width);
         if (status == DONE)
-            status = runs_add_row(markers, rows.marker, y, width);
+            status = runs_add_row(markers, rows.marker, y, 0, width);
         uint8_t *free_row = rows.above;
         rows.above = rows.here;
         rows.here = rows.below;
@@ -75,14 +75,7 @@ static int threshold(
     return status;
 }
 
-/* --- components and markers ------------------------------------------------------------------- */
-
-static int find_components(Runs *mask, int64_t min_area, Groups *components)
-{
-    int32_t n = runs_label(mask->runs, mask->n, FOUR_CONNECTED);
-    const int status = runs_drop_small(mask, &n, min_area);
-    return status == DONE ? groups_of(mask, n, components) : status;
-}
+/* --- markers ---------------------------------------------------------------------------------- */
 
 static int find_markers(Runs *markers, int64_t min_area)
 {
@@ -95,20 +88,13 @@ static int find_markers(Runs *markers, int64_t min_area)
     return status;
 }
 
-static void paint(Labels *labels, Run run, int32_t label)
-{
-    int32_t *pixels = labels_at(labels, run.y, 0);
-    for (int32_t x = run.start; x < run.stop; x++)
-        pixels[x] = label;
-}
-
 /* Paint the mask as UNREACHED, and on it the markers with their labels. */
 static void paint_markers(Labels *labels, const Runs *mask, const Runs *markers)
 {
     size_t first = 0; /* the first marker that may still meet a run of the mask */
     for (size_t i = 0; i < mask->n; i++) {
         const Run run = mask->runs[i];
-        paint(labels, run, UNREACHED);
+        paint_run(labels, run, UNREACHED);
         while (first < markers->n
                && (markers->runs[first].y < run.y
                    || (markers->runs[first].y == run.y && markers->runs[first].stop <= run.start)))
@@ -119,7 +105,7 @@ static void paint_markers(Labels *labels, const Runs *mask, const Runs *markers)
             Run both = markers->runs[m];
             both.start = both.start > run.start ? both.start : run.start;
             both.stop = both.stop < run.stop ? both.stop : run.stop;
-            paint(labels, both, both.label);
+            paint_run(labels, both, both.label);
         }
     }
 }
@@ -171,7 +157,7 @@ int find_nuclei(const NucleiRules *rules, Labels *labels, int *ties)
     Groups components = {0};
     int status = threshold(rules, labels->height, labels->width, &mask, &markers);
     if (status == DONE)
-        status = find_components(&mask, rules->min_mask_area, &components);
+        status = large_components(&mask, rules->min_mask_area, &components);
     if (status == DONE)
         status = find_markers(&markers, rules->min_marker_area);
     if (status == DONE) {

@@ -25,19 +25,31 @@ int runs_add(Runs *runs, Run run)
     return DONE;
 }
 
-int runs_add_row(Runs *runs, const uint8_t *row, int32_t y, int32_t width)
+int runs_add_row(Runs *runs, const uint8_t *row, int32_t y, int32_t start, int32_t stop)
 {
-    const uint8_t *end = row + width, *start = row;
-    while (start < end && (start = memchr(start, 1, (size_t)(end - start)))) {
-        const uint8_t *stop = memchr(start, 0, (size_t)(end - start));
-        if (!stop)
-            stop = end;
-        const Run run = {.y = y, .start = (int32_t)(start - row), .stop = (int32_t)(stop - row)};
+    const uint8_t *from = row + start, *end = row + stop;
+    while (from < end && (from = memchr(from, 1, (size_t)(end - from)))) {
+        const uint8_t *to = memchr(from, 0, (size_t)(end - from));
+        if (!to)
+            to = end;
+        const Run run = {.y = y, .start = (int32_t)(from - row), .stop = (int32_t)(to - row)};
         if (runs_add(runs, run))
             return NO_MEMORY;
-        start = stop;
+        from = to;
     }
     return DONE;
+}
+
+Box runs_box(const Run *runs, size_t n)
+{
+    Box box = {runs[0].y, runs[0].start, runs[n - 1].y + 1, runs[0].stop};
+    for (size_t i = 1; i < n; i++) {
+        if (runs[i].start < box.x0)
+            box.x0 = runs[i].start;
+        if (runs[i].stop > box.x1)
+            box.x1 = runs[i].stop;
+    }
+    return box;
 }
 
 /* --- components: union-find whose parents are the labels -------------------------------------- */
@@ -223,4 +235,11 @@ int groups_of(const Runs *runs, int32_t n_labels, Groups *out)
     for (size_t i = 0; i < runs->n; i++)
         sorted[first[runs->runs[i].label + 1]++] = runs->runs[i];
     return DONE;
+}
+
+int large_components(Runs *runs, int64_t min_area, Groups *out)
+{
+    int32_t n = runs_label(runs->runs, runs->n, FOUR_CONNECTED);
+    const int status = runs_drop_small(runs, &n, min_area);
+    return status == DONE ? groups_of(runs, n, out) : status;
 }

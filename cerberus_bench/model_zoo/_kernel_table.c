@@ -85,19 +85,14 @@ static int find_objects(const Labels *labels, Groups *objects, int32_t **ids)
 
 static void measure_shape(const Run *runs, size_t n, Table *table, size_t i)
 {
-    Box box = {runs[0].y, runs[0].start, runs[n - 1].y + 1, runs[0].stop};
     int64_t area = 0, twice_x = 0, y = 0;
     for (size_t k = 0; k < n; k++) {
         const int64_t length = runs[k].stop - runs[k].start;
         area += length;
         twice_x += length * ((int64_t)runs[k].start + runs[k].stop - 1);
         y += length * runs[k].y;
-        if (runs[k].start < box.x0)
-            box.x0 = runs[k].start;
-        if (runs[k].stop > box.x1)
-            box.x1 = runs[k].stop;
     }
-    table->boxes[i] = box;
+    table->boxes[i] = runs_box(runs, n);
     table->areas[i] = area;
     table->x_sums[i] = twice_x / 2;
     table->y_sums[i] = y;

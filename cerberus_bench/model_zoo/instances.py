@@ -12,20 +12,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from cerberus_bench.model_zoo import instances_compiled, instances_plain, kernel
 from cerberus_bench.model_zoo.instance_measures import Measures
-from cerberus_bench.model_zoo.region_rules import (
-    GLAND_RULES,
-    LUMEN_RULES,
-    Box,
-    RegionRules,
-    growing_box,
-)
+from cerberus_bench.model_zoo.region_rules import GLAND_RULES, LUMEN_RULES, RegionRules
 from cerberus_bench.schema.errors import DataError
 
 MOST_PIXELS = 2**31 - 1
@@ -40,8 +32,6 @@ SPARE_IDS = 2**20
 MOST_ID, MOST_TYPE = 2**31 - 1, 2**16 - 1
 
 _WAY = instances_compiled if kernel.USED else instances_plain
-
-Mask = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,44 +199,8 @@ def _region_instances(
     prob: NDArray[np.float32], scale: float, rules: RegionRules
 ) -> NDArray[np.int32]:
     inner, contour = _channels(prob)
-    mask = _drop_small(_mask(rules.foreground(inner, contour)), rules.min_area_at(scale))
-    components = _components(mask)
-    kernel = rules.kernel(scale)
-    grown = np.zeros(components.shape, np.int32)
-    for i, box in enumerate(_boxes(components), start=1):
-        window = growing_box(box, kernel, components.shape)
-        one = _mask(cv2.dilate(_mask(components[window] == i), kernel))
-        grown[window][_fill_holes(one) > 0] = i
-    return grown
-
-
-def _mask(values: NDArray[np.bool_] | cv2.typing.MatLike) -> Mask:
-    return np.asarray(values, dtype=np.uint8)
-
-
-def _components(mask: Mask) -> NDArray[np.int32]:
-    """4-connected components, numbered in raster order."""
-    return np.asarray(cv2.connectedComponents(mask, connectivity=4)[1], dtype=np.int32)
-
-
-def _boxes(labels: NDArray[np.int32]) -> list[Box]:
-    """Half-open box of each id 1..n, all of which are present."""
-    return [(rows, columns) for rows, columns in ndimage.find_objects(labels)]
-
-
-def _drop_small(mask: Mask, min_area: int) -> Mask:
-    """Remove 4-connected components of fewer than `min_area` px."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
-    keep = (stats[:, cv2.CC_STAT_AREA] >= min_area).astype(np.uint8)
-    keep[0] = 0
-    return _mask(keep[labels])
-
-
-def _fill_holes(mask: Mask) -> Mask:
-    """Fill the background that is not 4-connected to the outside of the image."""
-    outside = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    cv2.floodFill(outside, None, (0, 0), 2, flags=4)
-    return _mask(outside[1:-1, 1:-1] != 2)
+    labels: NDArray[np.int32] = _WAY.regions(inner, contour, rules=rules, scale=scale)
+    return labels
 
 
 def _compact(labels: NDArray[np.integer]) -> tuple[NDArray[np.int32] | None, NDArray[np.int32]]:

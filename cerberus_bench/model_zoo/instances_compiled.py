@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from cerberus_bench.model_zoo import kernel
 from cerberus_bench.model_zoo.instance_measures import Measures
 from cerberus_bench.model_zoo.nucleus_rules import MARKER_MIN_AREA, MASK_MIN_AREA
+from cerberus_bench.model_zoo.region_rules import RegionRules
 
 Values = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -20,6 +21,15 @@ def nuclei(inner: Values, contour: Values, *, published_ties: bool, threads: int
     labels = np.zeros(inner.shape, np.int32)
     kernel.compiled.nuclei(
         inner, contour, labels, MASK_MIN_AREA, MARKER_MIN_AREA, published_ties, threads
+    )
+    return labels
+
+
+def regions(inner: Values, contour: Values, *, rules: RegionRules, scale: float) -> Labels:
+    """Label map of the glands or lumina of two (H, W) maps."""
+    labels = np.zeros(inner.shape, np.int32)
+    kernel.compiled.regions(
+        inner, contour, labels, rules.kernel(scale), rules.threshold, rules.min_area_at(scale)
     )
     return labels
 

@@ -10,12 +10,12 @@ from scipy import ndimage
 
 from cerberus_bench.model_zoo.instance_measures import Measures
 from cerberus_bench.model_zoo.nucleus_rules import MARKER_MIN_AREA, MASK_MIN_AREA
+from cerberus_bench.model_zoo.region_rules import Box, RegionRules, growing_box
 from cerberus_bench.model_zoo.watershed import flood
 
 Values = NDArray[np.float32]
 Labels = NDArray[np.int32]
 Types = NDArray[np.uint16]
-Box = tuple[slice, slice]
 Mask = NDArray[np.uint8]
 
 
@@ -30,6 +30,21 @@ def nuclei(inner: Values, contour: Values, *, published_ties: bool, threads: int
     return flood(inner, _components(_fill_holes(markers)), mask > 0, published_ties).labels
 
 
+def regions(inner: Values, contour: Values, *, rules: RegionRules, scale: float) -> Labels:
+    """Label map of the glands or lumina of two (H, W) maps."""
+    kernel = rules.kernel(scale)
+    grown = np.zeros(inner.shape, np.int32)
+    if inner.size == 0:
+        return grown
+    foreground = _mask(rules.foreground(inner, contour))
+    components = _components(_drop_small(foreground, rules.min_area_at(scale)))
+    for i, box in enumerate(_boxes(components), start=1):
+        window = growing_box(box, kernel, components.shape)
+        one = _mask(cv2.dilate(_mask(components[window] == i), kernel))
+        grown[window][_fill_holes(one) > 0] = i
+    return grown
+
+
 def measure(
     labels: Labels, types: Types | None, values: Values | None, *, threads: int
 ) -> Measures:
@@ -37,7 +52,7 @@ def measure(
     ids, dense = _dense_labels(labels)
     n, ys_xs = len(ids), np.nonzero(dense)
     owner = dense[ys_xs] - 1
-    boxes = _boxes(dense) if n else []
+    boxes = _boxes(dense)
     outlines = [_outline(dense[box] == i, box) for i, box in enumerate(boxes, start=1)]
     area = np.bincount(owner, minlength=n)
     type_, type_count = _majority(owner, None if types is None else types[ys_xs], n)
@@ -91,7 +106,8 @@ def _dense_labels(labels: Labels) -> tuple[Labels, Labels]:
 
 def _boxes(labels: Labels) -> list[Box]:
     """Half-open box of each id 1..n, all of which are present."""
-    return [(rows, columns) for rows, columns in ndimage.find_objects(labels)]
+    n = int(labels.max(initial=0))
+    return [(rows, columns) for rows, columns in ndimage.find_objects(labels, n)] if n else []
 
 
 def _sums(

@@ -1,6 +1,7 @@
 """The published rules by which glands and lumina are cut out of a probability map.
 
-Stated once for images (`instances`) and for slides, where a component may be spread over shards.
+For images (`instances_plain`; _kernel_regions.c states the crop and the foreground once more) and
+for slides, where a component may be spread over shards.
 Source: Graham et al., "One Model is All You Need", Medical Image Analysis 2023, inference code.
 """
 
