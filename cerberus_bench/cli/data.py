@@ -18,10 +18,12 @@ class What(StrEnum):
 
 
 class ExportFormat(StrEnum):
-    """Formats of `export`."""
+    """Formats of `export`: two of datasets, the others of slides."""
 
     png = "png"
     coco = "coco"
+    qupath = "qupath"
+    sqlite = "sqlite"
 
 
 _COLUMNS = {
@@ -204,22 +206,47 @@ def audit(
 
 
 def export(
-    name: Annotated[str, typer.Argument(metavar="NAME|DIR", help="Dataset or harmonised folder.")],
-    out: Annotated[Path, typer.Option(help="Folder to write; must not exist.")],
-    form: Annotated[ExportFormat, typer.Option("--format", help="png or coco.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|DIR",
+            help="Dataset, harmonised folder, or slide in a folder of `predict`.",
+        ),
+    ],
+    form: Annotated[
+        ExportFormat,
+        typer.Option("--format", help="Datasets: png or coco. Slides: the others."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="What to write; must not exist. Default for slides: beside the objects."),
+    ] = None,
     split: Split = "test",
     fold: Fold = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Write a harmonised dataset for other frameworks."""
-    from cerberus_bench.cli import show
-    from cerberus_bench.workflows.data import open_data
-    from cerberus_bench.workflows.export import export as run
+    """Write a harmonised dataset or the objects of a slide for other programs.
 
-    with show.progress() as progress:
-        source = open_data(name, split=split, fold=fold, progress=progress)
-        done = run(source, out, form.value, progress=progress)
+    qupath: GeoJSON. sqlite: annotation store of TIAToolbox.
+    """
+    from cerberus_bench.cli import show
+
+    if form is ExportFormat.png or form is ExportFormat.coco:
+        from cerberus_bench.workflows.data import open_data
+        from cerberus_bench.workflows.export import export as run
+
+        if out is None:
+            raise typer.BadParameter("an exported dataset takes --out, a folder that is not there")
+        with show.progress() as progress:
+            source = open_data(name, split=split, fold=fold, progress=progress)
+            as_png = form is ExportFormat.png
+            done = run(source, out, "png" if as_png else "coco", progress=progress)
+    else:
+        from cerberus_bench.workflows.export_slide import export_slide
+
+        done = export_slide(Path(name), form.value, out)
     if as_json:
         show.print_json(done)
-    else:
-        show.out.print(f"{done['records']} records, {done['objects']:,} objects -> {out}")
+        return
+    records = f"{done['records']} records, " if "records" in done else ""
+    show.out.print(f"{records}{done['objects']:,} objects -> {done['out']}", soft_wrap=True)

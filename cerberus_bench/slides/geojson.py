@@ -63,6 +63,11 @@ def write_geojson(objects: Path, path: Path) -> int:
     return n_objects
 
 
+def uuid_of(slide: str, number: int) -> str:
+    """The UUID of an object, the same in every format."""
+    return str(uuid5(NAMESPACE, f"{slide}/{number}"))
+
+
 def _compressed(file: Any) -> gzip.GzipFile:
     # neither name nor time in the header: equal content is equal bytes
     return gzip.GzipFile("", "wb", COMPRESSION_LEVEL, file, mtime=0)
@@ -70,7 +75,7 @@ def _compressed(file: Any) -> gzip.GzipFile:
 
 def _features(rows: pa.Table, slide: str) -> list[str]:
     """Each row as a feature in JSON, put together column by column: there may be millions."""
-    ids = [str(uuid5(NAMESPACE, f"{slide}/{number}")) for number in rows["id"].to_pylist()]
+    ids = [uuid_of(slide, number) for number in rows["id"].to_pylist()]
     kinds = map(_kind, rows["task"].to_pylist(), rows["class"].to_pylist())
     features: list[str] = _joined(
         '{"type":"Feature","id":"',
