@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cerberus_bench.slides.grid import Box
+from cerberus_bench.slides.grid import Box, meeting
 from cerberus_bench.slides.masks import TiledMask, merged, touching
 from cerberus_bench.slides.regions import (
     SCORE_STEPS,
@@ -52,9 +52,7 @@ class RegionShards:
 
     def meeting(self, box: Box) -> list[int]:
         """Numbers of the shards that meet a box."""
-        y0, x0, y1, x1 = self._boxes.T
-        met = (y0 < box.y1) & (box.y0 < y1) & (x0 < box.x1) & (box.x0 < x1)
-        return list(map(int, np.flatnonzero(met)))
+        return list(map(int, np.flatnonzero(meeting(self._boxes, box))))
 
     def _read_regions(self, number: int) -> LocalRegions | None:
         return read_regions(self._files[number], self._task)

@@ -178,6 +178,13 @@ class WindowLattice:
         return span(box.y0, box.y1), span(box.x0, box.x1)
 
 
+def meeting(boxes: NDArray[np.integer], box: Box) -> NDArray[np.bool_]:
+    """Which of some boxes (n, 4) meet a box; none of them is empty."""
+    y0, x0, y1, x1 = boxes.T
+    met: NDArray[np.bool_] = (y0 < box.y1) & (box.y0 < y1) & (x0 < box.x1) & (box.x0 < x1)
+    return met
+
+
 def check_shard_px(shard_px: int) -> None:
     """Refuse a shard side that is not a whole number of blocks.
 

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from cerberus_bench.slides.grid import Box
 
-TILE_PX = 256
+TILE_PX = 128
 """Side of a tile; a multiple of 8."""
 BAND_PX = 2**24
 """Most pixels that are looked at as an array at once."""
@@ -157,7 +157,9 @@ def merged(count: int, links: Sequence[NDArray[np.integer]]) -> NDArray[np.int64
     Returns:
         (count,) set of every id, numbered by their lowest id; 0 stays 0.
     """
-    pairs = np.concatenate([np.zeros((0, 2), np.int64), *links])
+    if not links:
+        return np.arange(count)
+    pairs = np.concatenate(links)
     ones = np.ones(len(pairs), bool)
     graph = sparse.coo_array((ones, (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     sets = sparse.csgraph.connected_components(graph, directed=False)[1]

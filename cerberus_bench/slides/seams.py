@@ -20,13 +20,13 @@ from cerberus_bench.model_zoo.instances import MIN_CONTOUR_POINTS
 from cerberus_bench.model_zoo.region_rules import RegionRules, growing_box
 from cerberus_bench.slides.components import RegionShards, find_components, gather
 from cerberus_bench.slides.facts import SlideFacts
-from cerberus_bench.slides.grid import Box, WorkGrid
+from cerberus_bench.slides.grid import Box, WorkGrid, meeting
 from cerberus_bench.slides.masks import Mask, TiledMask, grow
 from cerberus_bench.slides.objects import object_table
 from cerberus_bench.slides.outlines import outline
 from cerberus_bench.slides.regions import REGION_RULES, SCALE
 
-CELL_PX = 512
+CELL_PX = 256
 """Side of the cells that boxes of objects are looked up by, half px."""
 BATCH = 1000
 """Most objects of a table."""
@@ -118,13 +118,14 @@ class _Grown:
         """Indices of the objects, those of a shard one after the other: each is read once."""
         kernel = rules.kernel(SCALE)
         self._masks: dict[int, TiledMask] = {}
+        self._boxes = np.zeros((len(self._components), 4), np.int64)
         self._cells: dict[tuple[int, int], list[int]] = {}
         for i in self.by_shard:
             component = self._components[i]
             box = _crop(component.box, kernel, shape)
             mask = grow(gather(component, shards), box, kernel)
             mask.compress()
-            self._masks[i] = mask
+            self._masks[i], self._boxes[i] = mask, box
             for cell in _cells(box):
                 self._cells.setdefault(cell, []).append(i)
 
@@ -151,29 +152,33 @@ class _Grown:
 
     def _seen(self, i: int, within: Self | None) -> TiledMask:
         whole = self._masks[i]
-        later = [j for j in self._meeting(whole.box) if j > i]
-        if not later and within is None:
+        later = self._meeting(whole.box)
+        later = later[later > i]
+        if not len(later) and within is None:
             return whole
+        around = within._meeting(whole.box) if within is not None else None
         seen = TiledMask(whole.box)
-        around = within._meeting(whole.box) if within is not None else []
         for band in whole.bands():
             pixels = whole.get(band) & ~self._covered(later, band)
-            seen.put(band, pixels if within is None else pixels & within._covered(around, band))
+            if within is not None and around is not None:
+                pixels &= within._covered(around, band)
+            seen.put(band, pixels)
         return seen
 
-    def _meeting(self, box: Box) -> list[int]:
+    def _meeting(self, box: Box) -> NDArray[np.int64]:
         """Objects whose boxes meet a box."""
         near = {i for cell in _cells(box) for i in self._cells.get(cell, ())}
-        return [i for i in near if _meet(self._masks[i].box, box)]
+        return self._met(np.array(sorted(near), np.int64), box)
 
-    def _covered(self, objects: list[int], box: Box) -> Mask:
+    def _met(self, objects: NDArray[np.int64], box: Box) -> NDArray[np.int64]:
+        return objects[meeting(self._boxes[objects], box)]
+
+    def _covered(self, objects: NDArray[np.int64], box: Box) -> Mask:
         """Pixels of a box that any of some objects covers."""
         covered = np.zeros((box.height, box.width), np.uint8)
-        for i in objects:
-            mask = self._masks[i]
-            if _meet(mask.box, box):
-                part = mask.box.meet(box)
-                covered[part.within(box)] |= mask.get(part)
+        for i in self._met(objects, box).tolist():
+            part = self._masks[i].box.meet(box)
+            covered[part.within(box)] |= self._masks[i].get(part)
         return covered
 
     def _majority(self, mask: TiledMask) -> int:
@@ -193,10 +198,6 @@ class _Grown:
 def _crop(box: Box, kernel: NDArray[np.uint8], shape: tuple[int, int]) -> Box:
     rows, columns = growing_box((slice(box.y0, box.y1), slice(box.x0, box.x1)), kernel, shape)
     return Box(rows.start, columns.start, rows.stop, columns.stop)
-
-
-def _meet(a: Box, b: Box) -> bool:
-    return a.meet(b).area > 0
 
 
 def _cells(box: Box) -> Iterator[tuple[int, int]]:
