@@ -74,6 +74,23 @@ def test_probabilities_of_the_wanted_outputs_classes_last(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+def test_boxes_are_centres_and_distances(backend: Backend) -> None:
+    torch.manual_seed(0)
+    boxes = (OutputSpec("signet_ring.box", 5),)
+    model = Cerberus(NetworkSpec((1, 1, 1, 1), (8, 8, 8, 8), 8, boxes)).eval()
+    with torch.no_grad():
+        model.heads["signet_ring_box"].get_submodule("logits").weight.mul_(50)  # type: ignore[operator]
+    pixels = scene()
+    with torch.inference_mode():
+        logits = model(torch.from_numpy(pixels).permute(0, 3, 1, 2).float())["signet_ring.box"]
+    centre, distances = 1 / (1 + (-logits[:, :1]).exp()), 16 * logits[:, 1:].clamp(-4, 4).exp()
+    assert centre.std() > 0.01
+    truth = torch.cat([centre, distances], 1).permute(0, 2, 3, 1)[:, 2:-2, 2:-2].numpy()
+    found = backend(folded(model), "fp32")(pixels, ["signet_ring.box"], 8)["signet_ring.box"]
+    np.testing.assert_allclose(found, truth, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_many_threads_get_what_one_gets(backend: Backend) -> None:
     network = backend(small_network(), "fp32")
     batches = [np.roll(scene(), shift, axis=1) for shift in range(0, 64, 16)]

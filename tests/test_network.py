@@ -68,11 +68,11 @@ def test_every_model_runs_forward_and_backward(name: str) -> None:
     model = create(name)
     side = 64 if name.endswith("tiny") else 32
     logits = model(torch.rand(2, 3, side, side) * 255)
-    expected = {o.name: o.n_classes for o in model.spec.outputs}
-    assert list(logits) == list(expected)
-    for output, value in logits.items():
-        dense = (2, expected[output], side, side)
-        assert tuple(value.shape) == (dense[:2] if output == "tissue" else dense)
+    assert list(logits) == [output.name for output in model.spec.outputs]
+    for output, value in zip(model.spec.outputs, logits.values(), strict=True):
+        cells = side // output.stride
+        dense = (2, output.n_classes, cells, cells)
+        assert tuple(value.shape) == (dense[:2] if output.name == "tissue" else dense)
     sum(value.square().mean() for value in logits.values()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 

@@ -17,7 +17,6 @@ from cerberus_bench.eval import (
     pannuke_panoptic_quality,
     panoptic_quality,
 )
-from cerberus_bench.eval.boxes import box_iou
 from cerberus_bench.eval.classification import (
     Calibration,
     auroc,
@@ -26,6 +25,7 @@ from cerberus_bench.eval.classification import (
     confusion,
 )
 from cerberus_bench.eval.coco import ENGINES, installed_engines
+from cerberus_bench.schema.boxes import box_iou
 from cerberus_bench.schema.errors import DataError
 
 # Two images; class 1 is found, class 2 is there and missed, class 3 is nowhere.

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cerberus_bench.model_zoo.batches import Batch
 from cerberus_bench.model_zoo.checkpoint import load_model
-from cerberus_bench.model_zoo.losses import LossSums
+from cerberus_bench.model_zoo.losses import BoxSums, LossSums, sums_of, width_of
 from cerberus_bench.model_zoo.objective import Objective
 from cerberus_bench.model_zoo.processes import ALONE
 from cerberus_bench.model_zoo.recipe import load_recipe
@@ -24,6 +24,7 @@ from cerberus_bench.model_zoo.run_facts import TrainConfig, parts_of
 from cerberus_bench.model_zoo.step import GradientMaker, Part
 from cerberus_bench.model_zoo.targets import ClassCodes
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.model import OutputSpec
 from cerberus_bench.workflows.harmonize import harmonize
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,11 +94,15 @@ def test_a_mean_of_the_parts_losses_would_not() -> None:
 
 
 def test_sums_survive_the_journey() -> None:
-    sums = LossSums(*torch.arange(2.0), *torch.arange(9.0).view(3, 3))
-    back = LossSums.of_flat(sums.flat(), 3)
-    assert torch.equal(back.flat(), sums.flat())
-    assert len(sums.flat()) == LossSums.width("gland.type", 3)
-    assert LossSums.width("gland.instance", 3) == 2
+    maps = LossSums(*torch.arange(2.0), *torch.arange(9.0).view(3, 3))
+    boxes = BoxSums(*torch.arange(4.0))
+    for output, sums in (
+        (OutputSpec("gland.type", 3), maps),
+        (OutputSpec("gland.instance", 3), LossSums(*torch.arange(2.0))),
+        (OutputSpec("signet_ring.box", 5), boxes),
+    ):
+        assert torch.equal(sums_of(output.name, sums.flat()).flat(), sums.flat())
+        assert len(sums.flat()) == width_of(output)
 
 
 @pytest.mark.parametrize(("parts", "said"), [(9, "in 9 parts"), (5, "in 5 parts")])

@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cerberus_bench.eval.boxes import as_boxes
+from cerberus_bench.schema.boxes import as_boxes
 from cerberus_bench.schema.errors import DataError
 
 Engine = Literal["hotcoco", "faster_coco_eval", "pycocotools"]

@@ -13,10 +13,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cerberus_bench.eval.boxes import as_boxes, hits
 from cerberus_bench.eval.counts import ratio
 from cerberus_bench.eval.f1 import F1Counts
 from cerberus_bench.eval.overlap import Bool, Float64
+from cerberus_bench.schema.boxes import as_boxes, hits
 from cerberus_bench.schema.errors import DataError
 
 RATES = (1, 2, 4, 8, 16, 32)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerberus_bench.eval.aji import aji_counts, aji_plus_counts
-from cerberus_bench.eval.boxes import as_boxes, hits
 from cerberus_bench.eval.classification import CALIBRATION_BINS, calibration
 from cerberus_bench.eval.detection import match_points
 from cerberus_bench.eval.dice import dice_counts
@@ -22,6 +21,7 @@ from cerberus_bench.eval.matching import match
 from cerberus_bench.eval.overlap import Bool, Float64, Int64, Overlap, overlap
 from cerberus_bench.eval.pq import panoptic_counts
 from cerberus_bench.eval.protocol import CONFUSION, DETECTION_RADIUS_UM, SIGNET_RING_IOU
+from cerberus_bench.schema.boxes import as_boxes, hits
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import Partition
 from cerberus_bench.schema.prediction import PredictedInstances, Prediction

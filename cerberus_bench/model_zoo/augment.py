@@ -39,6 +39,16 @@ class View:
     turn: int = 0
     """One of the eight flips and quarter turns, done last."""
 
+    @property
+    def is_slice(self) -> bool:
+        """Whether the window is pixels of the record as they are, but for its turn."""
+        return self.scale == 1 and self.angle == 0
+
+    def corner(self, side: int) -> tuple[int, int]:
+        """Column and row of the first pixel of a window that is a slice."""
+        left, top = (math.floor(centre - side / 2 + 0.5) for centre in (self.x, self.y))
+        return left, top
+
 
 def random_view(
     rng: np.random.Generator, shape: tuple[int, int], side: int, recipe: Augmentation
@@ -67,8 +77,8 @@ def cut(array: NDArray[Any], view: View, side: int, *, smooth: bool, border: int
         smooth: interpolate linearly; else take the nearest pixel (labels, masks).
         border: what lies outside the record, as an OpenCV border mode.
     """
-    if view.scale == 1 and view.angle == 0:
-        top, left = (math.floor(centre - side / 2 + 0.5) for centre in (view.y, view.x))
+    if view.is_slice:
+        left, top = view.corner(side)
         return _slice(array, top, left, side, border)
     turn = math.radians(view.angle)
     cos, sin = math.cos(turn) / view.scale, math.sin(turn) / view.scale
@@ -97,6 +107,35 @@ def turned(array: NDArray[Any], turn: int) -> NDArray[Any]:
     """Flip (`turn` of 4 to 7) and rotate by quarter turns the first two axes of an array."""
     flipped = array[:, ::-1] if turn >= 4 else array
     return np.ascontiguousarray(np.rot90(flipped, turn % 4))
+
+
+def place_boxes(boxes: NDArray[np.float32], view: View, side: int) -> NDArray[np.float32]:
+    """Boxes of a record in a window, its turn included.
+
+    Worked out rather than drawn into a label map and cut like one: boxes of neighbours overlap,
+    and a label map would lose what another box covers. A box that is not turned by quarters becomes
+    the one around the turned ellipse that fills it, as for a round cell; the box around its turned
+    corners would grow with every angle.
+
+    Args:
+        boxes: (n, 4) x0 y0 x1 y1, px; pixel centres are whole numbers.
+        view: the window.
+        side: its side, px.
+    """
+    centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
+    if view.is_slice:
+        centre = centre - np.array(view.corner(side))
+    else:
+        angle = math.radians(view.angle)
+        back = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+        offset = centre - np.array([view.x - 0.5, view.y - 0.5])
+        centre = view.scale * offset @ back.T + (side - 1) / 2
+        half = view.scale * np.sqrt(half**2 @ (back**2).T)
+    if view.turn >= 4:
+        centre = np.stack([side - 1 - centre[:, 0], centre[:, 1]], axis=1)
+    for _ in range(view.turn % 4):
+        centre, half = np.stack([centre[:, 1], side - 1 - centre[:, 0]], axis=1), half[:, ::-1]
+    return np.hstack([centre - half, centre + half]).astype(np.float32)
 
 
 def recolour(images: Tensor, recipe: Augmentation, seed: int) -> Tensor:

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from cerberus_bench.model_zoo.cerberus import Cerberus
 from cerberus_bench.model_zoo.checkpoint import LoadedModel
+from cerberus_bench.model_zoo.heads import activate
 from cerberus_bench.model_zoo.options import DEFAULT, RunOptions
+from cerberus_bench.schema.model import stride_of
 from cerberus_bench.schema.running import Precision
 
 Probabilities = NDArray[np.float32]
@@ -32,8 +34,9 @@ class Network(Protocol):
             margin: px at every side for which no dense output is computed.
 
         Returns:
-            Output name -> float32 that sums to 1 over the last axis: (N, H - 2 margin,
-            W - 2 margin, classes) for dense outputs, (N, classes) for `tissue`.
+            Output name -> float32, the channels last, as `heads.activate` describes them:
+            (N, (H - 2 margin) / stride, (W - 2 margin) / stride, channels) for dense outputs,
+            (N, classes) for `tissue`.
         """
         ...
 
@@ -78,7 +81,7 @@ class TorchNetwork:
             # The permuted view of NHWC pixels is channels_last already.
             image = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2).float()
             logits = forward_centre(self._module, image, outputs, margin)
-            return {name: _probabilities(value) for name, value in logits.items()}
+            return {name: _probabilities(name, value) for name, value in logits.items()}
 
 
 def forward_centre(
@@ -89,7 +92,7 @@ def forward_centre(
         found: dict[str, Tensor] = module(image, outputs=outputs, margin=margin)
         return found
     logits = module(image)
-    return {name: _without_margin(logits[name], margin) for name in outputs}
+    return {name: _without_margin(logits[name], margin // stride_of(name)) for name in outputs}
 
 
 def _without_margin(logits: Tensor, margin: int) -> Tensor:
@@ -99,9 +102,9 @@ def _without_margin(logits: Tensor, margin: int) -> Tensor:
     return logits[..., margin : height - margin, margin : width - margin]
 
 
-def _probabilities(logits: Tensor) -> Probabilities:
+def _probabilities(output: str, logits: Tensor) -> Probabilities:
     """Float32 on the CPU with the classes last."""
-    found = logits.float().softmax(dim=1)
+    found = activate(output, logits)
     last = found.permute(0, 2, 3, 1) if found.ndim == 4 else found
     probabilities: Probabilities = last.contiguous().cpu().numpy()
     return probabilities

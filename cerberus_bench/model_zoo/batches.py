@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -16,11 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cerberus_bench.model_zoo.augment import View, cut, random_view, turned
+from cerberus_bench.model_zoo.augment import View, cut, place_boxes, random_view, turned
+from cerberus_bench.model_zoo.boxes import BOX, box_target
 from cerberus_bench.model_zoo.recipe import Recipe
 from cerberus_bench.model_zoo.samples import PATCH, Entry, Sample, SampleStore
 from cerberus_bench.model_zoo.targets import IGNORED, KERNEL_SIZES, UNKNOWN, instance_target
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.tasks import SIGNET_RING
 
 T = TypeVar("T")
 
@@ -37,7 +39,8 @@ class Batch:
     images: Tensor
     """(N, 3, crop, crop) uint8."""
     targets: Mapping[str, Tensor]
-    """Dense output -> (n, crop, crop) uint8, of the n windows that have truth for it."""
+    """Dense output -> (n, crop, crop) uint8 or (n, 8, crop / 4, crop / 4) float32 (boxes), of the n
+    windows that have truth for it."""
     rows: Mapping[str, tuple[int, ...]]
     """Dense output -> which n of the N windows these are."""
     patches: Tensor
@@ -78,31 +81,32 @@ class TrainingPlan:
         self.recipe = recipe
         self.seed = seed
         crop = recipe.batches.crop
-        self._pools: dict[str, list[Entry]] = {}
+        self._pools: list[list[Entry]] = []
+        weights: list[float] = []
         for task, weight in recipe.batches.sampling.items():
-            pool = [e for e in entries if f"{task}.instance" in e.outputs]
-            if pool and weight > 0:
-                self._pools[task] = [e for e in pool for _ in range(_visits(e, crop))]
+            pools = _pools_of(task, entries) if weight > 0 else []
+            for pool in pools:
+                self._pools.append([e for e in pool for _ in range(_visits(e, crop))])
+                weights.append(weight / len(pools))
         self._patches = [e for e in entries if PATCH in e.outputs]
         if not self._pools and not self._patches:
             raise DataError(
                 f"the sampling weights of the recipe {recipe.name} draw none of the records; raise"
                 " those of the tasks to train"
             )
-        weights = np.array([recipe.batches.sampling[task] for task in self._pools])
-        self._shares = np.cumsum(weights) / weights.sum() if len(weights) else weights
+        self._shares = np.cumsum(weights) / sum(weights) if weights else np.empty(0)
 
     def windows(self, step: int) -> list[Window]:
         """Windows of a step."""
-        size, pools = self.recipe.batches.size, list(self._pools.values())
+        size, pools = self.recipe.batches.size, self._pools
         if not pools:
             return []
         start = random_stream(self.seed, _TASKS, step).random()
         # systematic sampling: each batch holds the tasks in their shares, to one window
-        tasks = np.searchsorted(self._shares, (start + np.arange(size)) / size, side="right")
+        drawn = np.searchsorted(self._shares, (start + np.arange(size)) / size, side="right")
         windows = []
-        for slot, task in enumerate(tasks.clip(max=len(pools) - 1)):
-            entry = self._draw(pools[task], int(task), step * size + slot)
+        for slot, number in enumerate(drawn.clip(max=len(pools) - 1)):
+            entry = self._draw(pools[number], int(number), step * size + slot)
             rng = random_stream(self.seed, _WINDOW, step, slot)
             view = random_view(rng, entry.shape, self.recipe.batches.crop, self.recipe.augmentation)
             windows.append(Window(entry, view))
@@ -130,6 +134,16 @@ def _permutation(length: int, seed: int, pool: int, epoch: int) -> NDArray[np.in
     return random_stream(seed, _PERMUTATION, pool, epoch).permutation(length)
 
 
+def _pools_of(task: str, entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Samples of a task; for boxes, where most samples may hold none, those with and without.
+
+    The windows of a task come from its pools in equal shares.
+    """
+    pool = [entry for entry in entries if entry.teaches(task)]
+    halves = [[e for e in pool if e.has_boxes is has] for has in (True, False)]
+    return [part for part in (halves if task == SIGNET_RING.name else [pool]) if part]
+
+
 def _visits(entry: Entry, crop: int) -> int:
     height, width = entry.shape
     return max(1, round(height * width / crop**2))
@@ -151,7 +165,7 @@ class BatchMaker:
     def make(self, windows: Sequence[Window], patches: Sequence[Window]) -> Batch:
         """Make the batch of some windows and patches."""
         images: list[NDArray[np.uint8]] = []
-        targets: dict[str, list[NDArray[np.uint8]]] = {}
+        targets: dict[str, list[NDArray[Any]]] = {}
         rows: dict[str, list[int]] = {}
         for row, window in enumerate(windows):
             sample = self._store.get(window.entry)
@@ -184,9 +198,9 @@ def _image(sample: Sample, view: View, side: int) -> NDArray[np.uint8]:
     return turned(window, view.turn)
 
 
-def _targets(sample: Sample, view: View, side: int) -> dict[str, NDArray[np.uint8]]:
+def _targets(sample: Sample, view: View, side: int) -> dict[str, NDArray[Any]]:
     known = _known(sample, view, side)
-    targets = {}
+    targets: dict[str, NDArray[Any]] = {}
     for task, labels in sample.labels.items():
         wide = cut(labels, view, side + 2 * HALO, smooth=False, border=cv2.BORDER_REPLICATE)
         target = instance_target(wide, KERNEL_SIZES[task])[HALO:-HALO, HALO:-HALO]
@@ -195,7 +209,14 @@ def _targets(sample: Sample, view: View, side: int) -> dict[str, NDArray[np.uint
         if task in sample.codes:
             codes = sample.codes[task][wide[HALO:-HALO, HALO:-HALO]]
             targets[f"{task}.type"] = np.where(known, codes, np.uint8(UNKNOWN))
-    return {output: turned(target, view.turn) for output, target in targets.items()}
+    targets = {output: turned(target, view.turn) for output, target in targets.items()}
+    if sample.boxes is not None:
+        targets[BOX] = box_target(
+            place_boxes(sample.boxes, view, side),
+            turned(known, view.turn),
+            is_open=SIGNET_RING.name in sample.open_tasks,
+        )
+    return targets
 
 
 def _known(sample: Sample, view: View, side: int) -> NDArray[np.bool_]:
@@ -217,14 +238,11 @@ class ValidationPlan:
         """Windows that tile the records, at most `validation_windows` a task, evenly thinned."""
         crop, limit = self.recipe.batches.crop, self.recipe.schedule.validation_windows
         chosen: dict[Window, None] = {}
-        for task in KERNEL_SIZES:
-            tiles = [
-                Window(entry, view)
-                for entry in self.entries
-                if f"{task}.instance" in entry.outputs
-                for view in tile_views(entry.shape, crop)
-            ]
-            chosen.update(dict.fromkeys(_thinned(tiles, limit)))
+        for task in (*KERNEL_SIZES, SIGNET_RING.name):
+            pools = _pools_of(task, self.entries)
+            for pool in pools:
+                tiles = [Window(e, view) for e in pool for view in tile_views(e.shape, crop)]
+                chosen.update(dict.fromkeys(_thinned(tiles, max(1, limit // len(pools)))))
         return list(chosen)
 
     @cached_property

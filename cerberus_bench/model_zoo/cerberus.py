@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cerberus_bench.model_zoo.decoders import Decoder
 from cerberus_bench.model_zoo.encoder import Features, ResNetEncoder
-from cerberus_bench.model_zoo.heads import DenseHead, PatchHead
+from cerberus_bench.model_zoo.heads import RARE_CENTRE_LOGIT, DenseHead, PatchHead
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.model import ENCODER_STRIDE, NetworkSpec
 
@@ -33,7 +33,9 @@ class Cerberus(nn.Module):
         dense = [output for output in spec.outputs if output.name != PATCH_OUTPUT]
         self.encoder = ResNetEncoder(spec.depths, spec.widths)
         self.reduce = nn.Conv2d(deepest, reduced, 1, bias=False) if dense else None
-        self.decoders = nn.ModuleDict({_slot(o.name): Decoder(spec.widths) for o in dense})
+        self.decoders = nn.ModuleDict(
+            {_slot(o.name): Decoder(spec.widths, o.stride) for o in dense}
+        )
         self.heads = nn.ModuleDict()
         for output in spec.outputs:
             self.heads[_slot(output.name)] = (
@@ -51,10 +53,12 @@ class Cerberus(nn.Module):
         Args:
             image: (N, 3, H, W) in 0..255, any number type; H and W multiples of 16.
             outputs: names of the outputs to compute, all when None; no other decoder runs.
-            margin: px at every side for which no dense output is computed.
+            margin: px at every side for which no dense output is computed; a multiple of 4 for
+                boxes.
 
         Returns:
-            (N, classes, H - 2 margin, W - 2 margin) for dense outputs, (N, classes) for `tissue`,
+            (N, classes, H - 2 margin, W - 2 margin) for maps, (N, 5, (H - 2 margin) / 4,
+            (W - 2 margin) / 4) for boxes, which `heads.activate` reads, (N, classes) for `tissue`,
             which looks at the central 144 px where the image is larger.
 
         Raises:
@@ -96,9 +100,13 @@ class Cerberus(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        for head in self.heads.values():
+        rare = {_slot(output.name) for output in self.spec.outputs if output.name.endswith(".box")}
+        for name, head in self.heads.items():
             # Near-zero logits: training starts at the loss of the uniform guess.
-            nn.init.normal_(cast(nn.Conv2d, head.logits).weight, std=0.01)
+            last = cast(nn.Conv2d, head.logits)
+            nn.init.normal_(last.weight, std=0.01)
+            if name in rare:
+                nn.init.constant_(cast(Tensor, last.bias)[0], RARE_CENTRE_LOGIT)
 
     def _wanted(self, outputs: Collection[str] | None) -> list[str]:
         names = [output.name for output in self.spec.outputs]

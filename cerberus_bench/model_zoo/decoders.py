@@ -1,4 +1,4 @@
-"""The decoder of a dense output: four additive up-sampling steps.
+"""The decoder of a dense output: additive up-sampling steps, four to full resolution.
 
 Source: Graham et al., "One Model is All You Need", Medical Image Analysis 2023, section 3.
 """
@@ -9,12 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cerberus_bench.model_zoo.encoder import Features
+from cerberus_bench.schema.errors import DataError
 
 Span = tuple[int, int]
 """Half-open range of rows or of columns at one resolution."""
 Region = tuple[Span, Span]
 """Rows and columns."""
 
+RESULT_STRIDES = (1, 2, 4, 8)
+"""Pixels of the image per cell after the last step, the one before, ..."""
 CONV_REACH = 2
 """Two 3 x 3 convolutions look two pixels far."""
 
@@ -64,34 +67,47 @@ class UpStep(nn.Module):
 
 
 class Decoder(nn.Module):
-    """From the reduced stride-16 feature back to full resolution."""
+    """From the reduced stride-16 feature back to full resolution, or to a coarser grid."""
 
-    def __init__(self, widths: tuple[int, int, int, int]) -> None:
-        """Draw the weights; `widths` are the channels of the four encoder stages."""
+    def __init__(self, widths: tuple[int, int, int, int], stride: int = 1) -> None:
+        """Draw the weights.
+
+        Args:
+            widths: channels of the four encoder stages.
+            stride: pixels of the image per cell of the result: 1, 2, 4 or 8.
+        """
         super().__init__()
-        self.step1 = UpStep(widths[2], widths[1])
-        self.step2 = UpStep(widths[1], widths[0])
-        self.step3 = UpStep(widths[0], widths[0])
-        self.step4 = UpStep(widths[0], widths[0])
+        self.stride = stride
+        channels = (widths[2], widths[1], widths[0], widths[0], widths[0])
+        self.n_steps = len(RESULT_STRIDES) - RESULT_STRIDES.index(stride)
+        for i in range(self.n_steps):
+            self.add_module(f"step{i + 1}", UpStep(channels[i], channels[i + 1]))
 
     def forward(self, reduced: Tensor, features: Features, margin: int = 0) -> Tensor:
-        """Decode to full resolution, without a margin of the image.
+        """Decode to the stride of the result, without a margin of the image.
 
         Only what reaches the wanted centre is computed; the result is that of cropping the whole.
 
         Args:
             reduced: (N, widths[2], H / 16, W / 16).
             features: those of the encoder, for an image of H x W.
-            margin: px to leave out on every side.
+            margin: px to leave out on every side, a multiple of the stride.
 
         Returns:
-            (N, widths[0], H - 2 margin, W - 2 margin).
+            (N, channels, (H - 2 margin) / stride, (W - 2 margin) / stride).
+
+        Raises:
+            DataError: the margin is no multiple of the stride.
         """
-        steps = (self.step1, self.step2, self.step3, self.step4)
-        skips = features[3::-1]
-        plans = _plan(tuple(features[0].shape[-2:]), margin)
+        if margin % self.stride:
+            raise DataError(
+                f"a margin of {margin} px does not fit a decoder of stride {self.stride}; take a"
+                " multiple of it"
+            )
+        steps = [self.get_submodule(f"step{i + 1}") for i in range(self.n_steps)]
+        plans = _plan(tuple(features[0].shape[-2:]), margin, self.stride)
         x = crop(reduced, plans[0].coarse)
-        for step, skip, regions in zip(steps, skips, plans, strict=True):
+        for step, skip, regions in zip(steps, features[3::-1], plans, strict=False):
             x = step(x, skip, regions)
         return x
 
@@ -102,11 +118,11 @@ def crop(x: Tensor, region: Region) -> Tensor:
     return x[..., top:bottom, left:right]
 
 
-def _plan(shape: tuple[int, ...], margin: int) -> list[StepRegions]:
-    """Regions of the four steps, coarse to fine, for the image less its margin."""
-    wanted = [(margin, length - margin) for length in shape]
+def _plan(shape: tuple[int, ...], margin: int, finest: int) -> list[StepRegions]:
+    """Regions of the steps to stride `finest`, coarse to fine, for the image less its margin."""
+    wanted = [(margin // finest, (length - margin) // finest) for length in shape]
     plans = []
-    for stride in (1, 2, 4, 8):
+    for stride in RESULT_STRIDES[RESULT_STRIDES.index(finest) :]:
         axes = [_axis(span, length // stride) for span, length in zip(wanted, shape, strict=True)]
         rows, columns = axes
         plans.append(StepRegions(*zip(rows, columns, strict=True)))

@@ -1,20 +1,53 @@
-"""Output heads: one for every pixel, one for a whole patch.
+"""Output heads: one for every pixel, one for a whole patch; and what their logits mean.
 
-Source: Graham et al., "One Model is All You Need", Medical Image Analysis 2023, section 3.
+Source: Graham et al., "One Model is All You Need", Medical Image Analysis 2023, section 3. Boxes as
+a map of centres and of distances to the four sides: Liu et al., "Training-Time-Friendly Network
+for Real-Time Object Detection", AAAI 2020.
 """
 
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from cerberus_bench.model_zoo.decoders import ConvNormReLU
 
 PATCH_FEATURE_SIDE = 9
 """Side of the stride-16 window that the patch head pools: 144 px, 72 um at 0.5 mpp."""
+BOX_UNIT_PX = 16.0
+"""Distance from a centre to a side that the logit 0 stands for: 8 um at 0.5 mpp."""
+LARGEST_LOG_DISTANCE = 4.0
+"""Distances lie within this of the unit, in natural logarithms: 0.3 to 870 px."""
+RARE_CENTRE_LOGIT = -2.19
+"""First guess that a grid cell is a centre: p = 0.1 (Zhou et al., "Objects as Points", 2019)."""
+
+
+def activate(output: str, logits: Tensor, axis: int = 1) -> Tensor:
+    """What the logits of an output stand for, in float32.
+
+    Args:
+        output: name of the output.
+        logits: of any shape.
+        axis: the axis of the channels.
+
+    Returns:
+        Of the same shape: probabilities that sum to 1 over the channels; for boxes the
+        probability of a centre, then the distances to the left, top, right and bottom side, px.
+    """
+    logits = logits.float()
+    if not output.endswith(".box"):
+        return logits.softmax(axis)
+    centre, distances = torch.split(logits, [1, logits.shape[axis] - 1], axis)
+    return torch.cat([centre.sigmoid(), box_distances(distances)], axis)
+
+
+def box_distances(logits: Tensor) -> Tensor:
+    """Distances, px, of the four last channels of a box output."""
+    return BOX_UNIT_PX * logits.clamp(-LARGEST_LOG_DISTANCE, LARGEST_LOG_DISTANCE).exp()
 
 
 class DenseHead(nn.Module):
-    """Two 1 x 1 convolutions from decoder features to logits at every pixel."""
+    """Two 1 x 1 convolutions from decoder features to logits at every place of their grid."""
 
     def __init__(self, channels_in: int, hidden: int, n_classes: int) -> None:
         """Draw the weights."""

@@ -9,7 +9,7 @@ from cerberus_bench.model_zoo.augment import recolour
 from cerberus_bench.model_zoo.batches import Batch
 from cerberus_bench.model_zoo.cerberus import Cerberus
 from cerberus_bench.model_zoo.encoder import Features
-from cerberus_bench.model_zoo.losses import LossSums, instance_sums, patch_sums, type_sums
+from cerberus_bench.model_zoo.losses import Sums, box_sums, instance_sums, patch_sums, type_sums
 from cerberus_bench.model_zoo.recipe import Augmentation, Losses
 from cerberus_bench.model_zoo.samples import PATCH
 from cerberus_bench.model_zoo.targets import ClassCodes
@@ -73,9 +73,9 @@ class Objective:
                 logits |= model.decode(of_patches, [PATCH])
         return logits
 
-    def sums(self, logits: Mapping[str, Tensor], batch: Batch) -> dict[str, LossSums]:
+    def sums(self, logits: Mapping[str, Tensor], batch: Batch) -> dict[str, Sums]:
         """Loss sums by output."""
-        sums = {}
+        sums: dict[str, Sums] = {}
         for name, values in logits.items():
             if name == PATCH:
                 codes = batch.patch_codes.to(self.device)
@@ -87,6 +87,8 @@ class Objective:
                     self._membership[name],
                     self._class_weights[name],
                 )
+            elif name.endswith(".box"):
+                sums[name] = box_sums(values, batch.targets[name].to(self.device))
             else:
                 sums[name] = instance_sums(values, batch.targets[name].to(self.device))
         return sums

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cerberus_bench.model_zoo.backends import Probabilities, forward_centre
+from cerberus_bench.model_zoo.heads import activate
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.running import Precision
 
@@ -55,7 +56,7 @@ class OpenVinoNetwork:
         program = self._program(key)
         windows = [program.run(pixels[i : i + 1]) for i in range(len(pixels))]
         by_output = zip(key.outputs, zip(*windows, strict=True), strict=True)
-        return {name: torch.cat(logits).softmax(-1).numpy() for name, logits in by_output}
+        return {name: activate(name, torch.cat(logits), -1).numpy() for name, logits in by_output}
 
     def _program(self, key: "_Key") -> "_Program":
         """The program of a shape; other threads wait while it is made."""

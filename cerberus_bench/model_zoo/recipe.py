@@ -9,10 +9,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cerberus_bench.model_zoo.registry import OUTPUTS
+from cerberus_bench.model_zoo.registry import ADDED, OUTPUTS
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.model import ENCODER_STRIDE
-from cerberus_bench.schema.tasks import INSTANCE_TASKS, NUCLEI
+from cerberus_bench.schema.tasks import INSTANCE_TASKS, NUCLEI, SIGNET_RING
 
 STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 DEFAULT_RECIPE = "default"
@@ -28,7 +28,7 @@ class Batches(BaseModel):
     model_config = STRICT
 
     size: int = Field(ge=1, le=1024)
-    """Windows a step of records with instances."""
+    """Windows a step of records with instances or boxes."""
     crop: Side
     """Side of a window, px."""
     patches: int = Field(ge=2, le=1024)
@@ -40,8 +40,9 @@ class Batches(BaseModel):
 
     @model_validator(mode="after")
     def _known_tasks(self) -> Self:
-        if set(self.sampling) - set(INSTANCE_TASKS):
-            raise ValueError(f"sampling knows {', '.join(INSTANCE_TASKS)}")
+        known = (*INSTANCE_TASKS, SIGNET_RING.name)
+        if set(self.sampling) - set(known):
+            raise ValueError(f"sampling knows {', '.join(known)}")
         return self
 
 
@@ -78,7 +79,7 @@ class Losses(BaseModel):
 
     @model_validator(mode="after")
     def _known_names(self) -> Self:
-        known = [output.name for output in OUTPUTS]
+        known = [output.name for output in (*OUTPUTS, *ADDED)]
         if set(self.outputs) - set(known):
             raise ValueError(f"outputs may be {', '.join(known)}")
         if tuple(self.nuclei_classes) != NUCLEI.labels.classes:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cerberus_bench.schema.errors import DataError
-from cerberus_bench.schema.model import NetworkSpec, OutputSpec
+from cerberus_bench.schema.model import BOX_CHANNELS, NetworkSpec, OutputSpec
 
 if TYPE_CHECKING:
     from cerberus_bench.model_zoo.cerberus import Cerberus
@@ -20,10 +20,13 @@ OUTPUTS = (
 )
 """Outputs of the published network; instance maps hold background, inner, contour."""
 
+ADDED = (OutputSpec("signet_ring.box", BOX_CHANNELS),)
+"""Outputs that the published network lacks; any network can be made with them on request."""
+
 WEIGHTS = Path(__file__).parent / "weights"
 """Weights that ship with the package, one `<name>.safetensors` a model."""
 
-TASKS = tuple(dict.fromkeys(output.task for output in OUTPUTS))
+TASKS = tuple(dict.fromkeys(output.task for output in (*OUTPUTS, *ADDED)))
 DEPTHS = (3, 4, 6, 3)
 SIZES = {
     "resnet34": NetworkSpec(DEPTHS, (64, 128, 256, 512), head_width=96, outputs=OUTPUTS),
@@ -54,14 +57,16 @@ def restrict(spec: NetworkSpec, tasks: Iterable[str]) -> NetworkSpec:
 
     Args:
         spec: a network.
-        tasks: names of tasks (`gland`: all its outputs) or of single outputs (`gland.instance`).
+        tasks: names of tasks (`gland`: all its outputs) or of single outputs (`gland.instance`),
+            of those that the network has or of `ADDED`.
 
     Raises:
-        DataError: nothing is asked for, or something that the network does not have.
+        DataError: nothing is asked for, or something that the network cannot have.
     """
     wanted = set(tasks)
-    outputs = tuple(o for o in spec.outputs if o.task in wanted or o.name in wanted)
-    known = {name for output in spec.outputs for name in (output.task, output.name)}
+    possible = (*spec.outputs, *(output for output in ADDED if output not in spec.outputs))
+    outputs = tuple(o for o in possible if o.task in wanted or o.name in wanted)
+    known = {name for output in possible for name in (output.task, output.name)}
     if not outputs or wanted - known:
         asked = ", ".join(sorted(wanted - known or wanted)) or "no task"
         raise DataError(f"cannot build {asked}. Choose from: {', '.join(sorted(known))}.")
@@ -89,7 +94,8 @@ def create(name: str, tasks: Iterable[str] | None = None) -> "Cerberus":
 
     Args:
         name: a name in `MODELS`, such as `cerberus-resnet34`.
-        tasks: keep only these tasks (`gland`) or outputs (`gland.instance`); all when None.
+        tasks: these tasks (`gland`) or outputs (`gland.instance`), also `ADDED` ones
+            (`signet_ring`); those of the name when None.
 
     Raises:
         DataError: unknown name or task.

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerberus_bench.model_zoo.backends import Network, Probabilities, make_network
+from cerberus_bench.model_zoo.boxes import BOX, find_boxes
 from cerberus_bench.model_zoo.checkpoint import LoadedModel
 from cerberus_bench.model_zoo.instances import (
     gland_instances,
@@ -17,8 +18,10 @@ from cerberus_bench.model_zoo.instances import (
 from cerberus_bench.model_zoo.options import BATCH_PX, DEFAULT, RunOptions
 from cerberus_bench.model_zoo.tiling import Tiling, cut_windows, pad_to_stride, plan_windows
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.model import stride_of
 from cerberus_bench.schema.prediction import PredictedInstances, Prediction
-from cerberus_bench.schema.resample import resize_image, resize_nearest, scaled_shape
+from cerberus_bench.schema.resample import map_points, resize_image, resize_nearest, scaled_shape
+from cerberus_bench.schema.tasks import SIGNET_RING
 
 Labels = NDArray[np.int32]
 
@@ -64,13 +67,17 @@ def predict_image(
     shape = (image.shape[0], image.shape[1])
     work_shape = scaled_shape(shape, mpp, loaded.mpp)
     work = image if work_shape == shape else resize_image(image, work_shape)
-    found = _find_instances(loaded, network, work, wanted, options)
+    maps = _dense_maps(loaded, network, work, wanted, options)
+    found = _find_instances(maps)
+    boxes, box_scores = _find_boxes(maps, work_shape, shape)
     tissue = None
     if "tissue" in wanted:
         tissue = tissue_probabilities(network, work)
     return Prediction(
         sample_id=sample_id,
         instances={task: on_grid(found[task], shape) for task in found if task in wanted},
+        boxes=boxes,
+        box_scores=box_scores,
         tissue=tissue,
     )
 
@@ -83,7 +90,7 @@ def run_model(
     *,
     batch_px: int = BATCH_PX,
 ) -> dict[str, Probabilities]:
-    """Class probabilities of dense outputs for every pixel of an image of any size.
+    """What dense outputs say of an image of any size, at every pixel or every cell of their grid.
 
     Args:
         network: what computes the windows.
@@ -93,7 +100,8 @@ def run_model(
         batch_px: most input pixels of a batch.
 
     Returns:
-        (H, W, classes) float32 by output name.
+        (H / stride, W / stride, channels) float32 by output name, sides rounded up: probabilities
+        of classes, or boxes, as `heads.activate` describes them.
     """
     windows = plan_windows((image.shape[0], image.shape[1]), tiling)
     batch_size = max(1, batch_px // (windows[0].height * windows[0].width))
@@ -101,9 +109,10 @@ def run_model(
     for batch, pixels in cut_windows(image, windows, batch_size):
         for name, centres in network(pixels, outputs, tiling.margin_px).items():
             if name not in maps:
-                maps[name] = np.empty((*image.shape[:2], centres.shape[3]), np.float32)
+                shape = (-(-side // stride_of(name)) for side in image.shape[:2])
+                maps[name] = np.empty((*shape, centres.shape[3]), np.float32)
             for window, centre in zip(batch, centres, strict=True):
-                target = maps[name][window.kept]
+                target = maps[name][window.kept_at(stride_of(name))]
                 target[...] = centre[: target.shape[0], : target.shape[1]]
     return maps
 
@@ -153,25 +162,45 @@ def _wanted(loaded: LoadedModel, tasks: Collection[str] | None) -> list[str]:
     return [task for task in known if tasks is None or task in tasks]
 
 
-def _find_instances(
+def _dense_maps(
     loaded: LoadedModel,
     network: Network,
     image: NDArray[np.uint8],
     wanted: list[str],
     options: RunOptions,
-) -> dict[str, PredictedInstances]:
-    """Objects of the wanted instance tasks, and of glands where lumina need them."""
+) -> dict[str, Probabilities]:
+    """Dense outputs of the wanted tasks, and of glands where lumina need them."""
     tasks = [task for task in SPLIT if task in wanted]
     if "lumen" in tasks and "gland" in loaded.label_spaces and "gland" not in tasks:
         tasks.append("gland")
-    if not tasks:
-        return {}
     outputs = [name for task in tasks for name in _outputs_of(loaded, task)]
-    maps = run_model(network, image, outputs, options.tiling(loaded), batch_px=options.batch_px)
-    labels = {task: SPLIT[task](maps[f"{task}.instance"][..., 1:]) for task in tasks}
+    if SIGNET_RING.name in wanted:
+        outputs.append(BOX)
+    if not outputs:
+        return {}
+    return run_model(network, image, outputs, options.tiling(loaded), batch_px=options.batch_px)
+
+
+def _find_instances(maps: Mapping[str, Probabilities]) -> dict[str, PredictedInstances]:
+    """Objects of the instance tasks that there are maps of."""
+    labels = {
+        task: split(maps[f"{task}.instance"][..., 1:])
+        for task, split in SPLIT.items()
+        if f"{task}.instance" in maps
+    }
     if "lumen" in labels and "gland" in labels:
         labels["lumen"] = lumina_inside_glands(labels["lumen"], labels["gland"])
-    return {task: describe_instances(labels[task], maps, task) for task in tasks}
+    return {task: describe_instances(labels[task], maps, task) for task in labels}
+
+
+def _find_boxes(
+    maps: Mapping[str, Probabilities], work_shape: tuple[int, int], shape: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]] | tuple[None, None]:
+    """Boxes and their scores on a grid of `shape`; None where the model was not asked for them."""
+    if BOX not in maps:
+        return None, None
+    boxes, scores = find_boxes(maps[BOX], work_shape)
+    return map_points(boxes.reshape(-1, 2), work_shape, shape).reshape(-1, 4), scores
 
 
 def _outputs_of(loaded: LoadedModel, task: str) -> list[str]:

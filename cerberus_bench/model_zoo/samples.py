@@ -9,10 +9,11 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from cerberus_bench.model_zoo.boxes import BOX
 from cerberus_bench.model_zoo.targets import ClassCodes, class_codes, compact_labels
 from cerberus_bench.schema.model import OutputSpec
 from cerberus_bench.schema.record import Coverage, Record, RecordSource
-from cerberus_bench.schema.tasks import TASKS, TISSUE
+from cerberus_bench.schema.tasks import SIGNET_RING, TASKS, TISSUE
 
 DEFAULT_CACHE_BYTES = 4 << 30
 READERS = 4
@@ -36,6 +37,8 @@ class Sample:
     """Partly annotated tasks without a mask of what is annotated: no background is known."""
     patch_code: int
     """Class code of the whole patch."""
+    boxes: NDArray[np.float32] | None = None
+    """(n, 4) signet ring boxes x0 y0 x1 y1, px; None where they are not annotated."""
 
     @property
     def n_bytes(self) -> int:
@@ -43,13 +46,15 @@ class Sample:
         labels = sum(a.nbytes for a in self.labels.values())
         codes = sum(a.nbytes for a in self.codes.values())
         valid = 0 if self.valid is None else self.valid.nbytes
-        return self.image.nbytes + labels + codes + valid
+        boxes = 0 if self.boxes is None else self.boxes.nbytes
+        return self.image.nbytes + labels + codes + valid + boxes
 
     @property
     def outputs(self) -> frozenset[str]:
         """Outputs that this sample has truth for."""
         names = {f"{task}.instance" for task in self.labels}
         names |= {f"{task}.type" for task in self.codes}
+        names |= set() if self.boxes is None else {BOX}
         return frozenset(names | ({PATCH} if self.patch_code else set()))
 
 
@@ -61,6 +66,12 @@ class Entry:
     record: int
     shape: tuple[int, int]
     outputs: frozenset[str]
+    has_boxes: bool = False
+    """Whether it holds a boxed cell."""
+
+    def teaches(self, task: str) -> bool:
+        """Whether it has truth for an output of a task."""
+        return any(output.partition(".")[0] == task for output in self.outputs)
 
 
 def codes_of(
@@ -69,7 +80,7 @@ def codes_of(
     """Output -> class codes over all sources, for the type and patch outputs."""
     codes = {}
     for output in outputs:
-        if output.name.endswith(".instance"):
+        if output.name.endswith((".instance", ".box")):
             continue
         spaces = [s.label_spaces[output.task] for s in sources if output.task in s.label_spaces]
         first = 0 if output.name == PATCH else 1
@@ -130,7 +141,8 @@ class SampleStore:
                 self.groups[s].add(record.group)
                 self.origins[s].update(record.origins)
                 height, width = sample.image.shape[:2]
-                entries.append(Entry(s, r, (height, width), sample.outputs))
+                has_boxes = sample.boxes is not None and len(sample.boxes) > 0
+                entries.append(Entry(s, r, (height, width), sample.outputs, has_boxes))
         return entries
 
     def _read_all(self, source: RecordSource) -> Iterator[tuple[int, Record, Sample]]:
@@ -166,14 +178,12 @@ class SampleStore:
         return sample
 
     def _compact(self, source: RecordSource, record: Record) -> Sample:
-        labels, codes, open_tasks = {}, {}, set()
+        labels, codes = {}, {}
         for task, instances in record.instances.items():
             if f"{task}.instance" not in self._wanted or not record.covers(task):
                 continue
             name = f"{record.sample_id}, {task}"
             labels[task] = compact_labels(instances.labels, name)
-            if record.coverage[task] is Coverage.PARTIAL and record.valid is None:
-                open_tasks.add(task)
             of_class = self._class_codes(source, task)
             if of_class is not None:
                 last = max(int(labels[task].max(initial=0)), int(instances.ids.max(initial=0)))
@@ -184,9 +194,15 @@ class SampleStore:
             labels=labels,
             codes=codes,
             valid=None if record.valid is None else record.valid.astype(np.uint8),
-            open_tasks=frozenset(open_tasks),
+            open_tasks=_open_tasks(record),
             patch_code=self._patch_code(source, record),
+            boxes=self._boxes(record),
         )
+
+    def _boxes(self, record: Record) -> NDArray[np.float32] | None:
+        if BOX not in self._wanted or not record.covers(SIGNET_RING.name):
+            return None
+        return record.signet_ring
 
     def _class_codes(self, source: RecordSource, task: str) -> NDArray[np.uint8] | None:
         """Codes of a source's classes; None where they teach nothing."""
@@ -201,3 +217,9 @@ class SampleStore:
             return 0
         space = source.label_spaces[PATCH]
         return int(self.codes[PATCH].of_dataset[space][record.tissue + 1])
+
+
+def _open_tasks(record: Record) -> frozenset[str]:
+    if record.valid is not None:
+        return frozenset()
+    return frozenset(t for t, how in record.coverage.items() if how is Coverage.PARTIAL)

@@ -1,6 +1,6 @@
 """The gradient of the loss of a whole batch, part by part and on any number of processes.
 
-A loss is a function of sums over the batch (`LossSums`), and sums add up over parts. So the parts'
+A loss is a function of sums over the batch (`Sums`), and sums add up over parts. So the parts'
 sums are added first, the loss is differentiated with respect to them, and each part then goes back
 through the network with these factors: the gradient is that of the whole, whoever computed which
 part. Batch statistics are those of a part, and their running averages the mean over the parts.
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cerberus_bench.model_zoo.batches import Batch
 from cerberus_bench.model_zoo.cerberus import Cerberus
-from cerberus_bench.model_zoo.losses import LossSums
+from cerberus_bench.model_zoo.losses import Sums, sums_of, width_of
 from cerberus_bench.model_zoo.objective import Objective
 from cerberus_bench.model_zoo.processes import Processes
 from cerberus_bench.model_zoo.recipe import Augmentation
@@ -135,24 +135,23 @@ def _like(flat: Tensor, shapes: Sequence[Tensor]) -> list[Tensor]:
     return [part.view_as(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-def _packed(sums: Mapping[str, LossSums], model: Cerberus, device: torch.device) -> Tensor:
+def _packed(sums: Mapping[str, Sums], model: Cerberus, device: torch.device) -> Tensor:
     """Sums of every output of the model in one vector, each after how many parts have it."""
     vectors = []
     for output in model.spec.outputs:
         if output.name in sums:
             vectors += [torch.ones(1, device=device), sums[output.name].flat()]
         else:
-            width = 1 + LossSums.width(output.name, output.n_classes)
-            vectors.append(torch.zeros(width, device=device))
+            vectors.append(torch.zeros(1 + width_of(output), device=device))
     return torch.cat(vectors)
 
 
-def _unpacked(whole: Tensor, model: Cerberus) -> dict[str, LossSums]:
+def _unpacked(whole: Tensor, model: Cerberus) -> dict[str, Sums]:
     """The sums of the outputs that some part has truth for."""
     found, start = {}, 0
     for output in model.spec.outputs:
-        stop = start + 1 + LossSums.width(output.name, output.n_classes)
+        stop = start + 1 + width_of(output)
         if whole[start] > 0:
-            found[output.name] = LossSums.of_flat(whole[start + 1 : stop], output.n_classes)
+            found[output.name] = sums_of(output.name, whole[start + 1 : stop])
         start = stop
     return found

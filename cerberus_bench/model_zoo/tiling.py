@@ -50,6 +50,11 @@ class Window:
     kept: tuple[slice, slice]
     """Rows and columns of the image that this window decides."""
 
+    def kept_at(self, stride: int) -> tuple[slice, slice]:
+        """`kept` on a grid of cells of `stride` px; the last cell may reach beyond the image."""
+        rows, columns = (slice(s.start // stride, -(-s.stop // stride)) for s in self.kept)
+        return rows, columns
+
     @property
     def area(self) -> int:
         """Pixels that this window decides."""

@@ -15,6 +15,10 @@ from cerberus_bench.schema.result import TrainedOn
 CARD_FORMAT = 1
 ENCODER_STRIDE = 16
 """Input sides of a network are multiples of this, px."""
+BOX_STRIDE = 4
+"""Pixels of the image per cell of a box output's grid, along each axis."""
+BOX_CHANNELS = 5
+"""Channels of a box output: centre, and the distances to left, top, right and bottom."""
 MAX_CARD_BYTES = 20_000_000
 
 Depth = Annotated[int, Field(ge=1, le=64)]
@@ -25,13 +29,24 @@ Width = Annotated[int, Field(ge=1, le=4096)]
 class OutputSpec:
     """One named output of a network, such as `nuclei.type`, and its number of classes."""
 
-    name: Annotated[str, Field(pattern=r"^(tissue|[a-z_]+\.(instance|type))$", max_length=64)]
+    name: Annotated[str, Field(pattern=r"^(tissue|[a-z_]+\.(instance|type|box))$", max_length=64)]
     n_classes: Width
+    """Channels; those of a box output are no classes, see `BOX_CHANNELS`."""
 
     @property
     def task(self) -> str:
         """Task that the output belongs to: the part of the name before the dot."""
         return self.name.partition(".")[0]
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the image per cell of a dense output's grid, along each axis."""
+        return stride_of(self.name)
+
+
+def stride_of(output: str) -> int:
+    """Pixels of the image per cell of a dense output's grid, along each axis."""
+    return BOX_STRIDE if output.endswith(".box") else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +103,9 @@ class ModelCard(BaseModel):
     def _consistent(self) -> Self:
         if self.window_px <= 2 * self.margin_px:
             raise ValueError("window_px leaves nothing between its margins")
+        stride = max(output.stride for output in self.network.outputs)
+        if self.margin_px % stride:
+            raise ValueError(f"margin_px must be a multiple of {stride}, the stride of an output")
         check_label_spaces(self.network.outputs, self.spaces())
         return self
 
@@ -122,7 +140,7 @@ def check_label_spaces(
     """Check that every output has as many channels as its task has classes.
 
     A type map has one more, the background; a task without a type map has exactly one class; an
-    instance map has three channels: background, inner, contour.
+    instance map has three channels: background, inner, contour; a task of boxes has these alone.
 
     Raises:
         ValueError: an output and the label space of its task do not fit.
@@ -132,14 +150,28 @@ def check_label_spaces(
     if tasks != set(label_spaces):
         raise ValueError(f"label spaces for {sorted(label_spaces)}, outputs for {sorted(tasks)}")
     for task, space in label_spaces.items():
-        found = n_classes.get("tissue" if task == "tissue" else f"{task}.type")
-        expected = len(space.classes) + (task != "tissue")
-        if found is None and len(space.classes) != 1:
-            raise ValueError(f"{task} has {len(space.classes)} classes and no type map")
-        if found is not None and found != expected:
-            raise ValueError(f"{task} has {found} class channels where its labels need {expected}")
-        if task != "tissue" and n_classes.get(f"{task}.instance") != 3:
-            raise ValueError(f"{task} needs an instance map of 3 channels")
+        if f"{task}.box" in n_classes:
+            _check_boxes(task, len(space.classes), n_classes)
+        else:
+            _check_maps(task, len(space.classes), n_classes)
+
+
+def _check_boxes(task: str, classes: int, channels: Mapping[str, int]) -> None:
+    if classes != 1 or channels[f"{task}.box"] != BOX_CHANNELS:
+        raise ValueError(f"{task} needs one class and a box output of {BOX_CHANNELS} channels")
+    if {f"{task}.instance", f"{task}.type"} & set(channels):
+        raise ValueError(f"{task} has boxes and maps")
+
+
+def _check_maps(task: str, classes: int, channels: Mapping[str, int]) -> None:
+    found = channels.get("tissue" if task == "tissue" else f"{task}.type")
+    expected = classes + (task != "tissue")
+    if found is None and classes != 1:
+        raise ValueError(f"{task} has {classes} classes and no type map")
+    if found is not None and found != expected:
+        raise ValueError(f"{task} has {found} class channels where its labels need {expected}")
+    if task != "tissue" and channels.get(f"{task}.instance") != 3:
+        raise ValueError(f"{task} needs an instance map of 3 channels")
 
 
 def read_card(text: str | bytes, source: str) -> ModelCard:

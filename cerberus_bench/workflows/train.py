@@ -107,7 +107,7 @@ def train(
 
 
 def _tasks(tasks: Sequence[str], recipe: "Recipe", arch: str | None) -> tuple[str, ...]:
-    from cerberus_bench.model_zoo.registry import architecture
+    from cerberus_bench.model_zoo.registry import ADDED, architecture
 
     unknown = sorted(set(tasks) - set(TASKS))
     if unknown:
@@ -115,7 +115,8 @@ def _tasks(tasks: Sequence[str], recipe: "Recipe", arch: str | None) -> tuple[st
     if tasks:
         return tuple(tasks)
     own = architecture(arch or recipe.architecture or "cerberus-tiny").tasks
-    return tuple(task for task in recipe.tasks or own if task in own)
+    possible = {*own, *(output.task for output in ADDED)}
+    return tuple(task for task in recipe.tasks or own if task in possible)
 
 
 def _validation(names: Sequence[str], fold: int, progress: Progress | None) -> list["Table"]:

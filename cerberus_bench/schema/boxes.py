@@ -1,10 +1,12 @@
 """Boxes: overlap and matching in order of score."""
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from cerberus_bench.eval.overlap import Bool, Float64
 from cerberus_bench.schema.errors import DataError
+
+Float64 = NDArray[np.float64]
+Bool = NDArray[np.bool_]
 
 
 def as_boxes(boxes: ArrayLike, name: str) -> Float64:
