@@ -41,6 +41,15 @@ def test_formats_of_slides(slide: Path, tmp_path: Path, form: str, name: str, wr
     assert (tmp_path / "new" / name).read_bytes() == (slide / name).read_bytes()
 
 
+def test_stores_that_are_folders(slide: Path) -> None:
+    arguments = ["export", str(slide), "--format", "spatialdata"]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert "100 objects" in done.stdout
+    assert (slide / "spatialdata.zarr" / "shapes" / "nuclei" / "shapes.parquet").is_file()
+    again = CliRunner().invoke(app, arguments)
+    assert isinstance(again.exception, DataError)
+
+
 def test_what_is_no_slide_is_refused(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["export", str(tmp_path), "--format", "sqlite"])
     assert isinstance(done.exception, DataError)

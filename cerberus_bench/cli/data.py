@@ -24,6 +24,7 @@ class ExportFormat(StrEnum):
     coco = "coco"
     qupath = "qupath"
     sqlite = "sqlite"
+    spatialdata = "spatialdata"
 
 
 _COLUMNS = {
@@ -227,7 +228,7 @@ def export(
 ) -> None:
     """Write a harmonised dataset or the objects of a slide for other programs.
 
-    qupath: GeoJSON. sqlite: annotation store of TIAToolbox.
+    qupath: GeoJSON. sqlite: annotation store of TIAToolbox. spatialdata: Zarr store of shapes.
     """
     from cerberus_bench.cli import show
 

@@ -20,6 +20,7 @@ from cerberus_bench.pictures.wording import class_name
 from cerberus_bench.slides.geojson import uuid_of
 from cerberus_bench.slides.geoparquet import iter_objects, read_facts
 from cerberus_bench.slides.objects import rings_of
+from cerberus_bench.slides.wkb import polygons_wkb
 
 COMPRESSION_LEVEL = 9
 METADATA = {"version": "1.0.1", "compression": "zlib", "compression_level": COMPRESSION_LEVEL}
@@ -30,8 +31,6 @@ _TABLES = (
     "CREATE TABLE annotations(id INTEGER PRIMARY KEY, key TEXT UNIQUE, objtype TEXT,"
     " cx FLOAT NOT NULL, cy FLOAT NOT NULL, geometry BLOB, properties TEXT, area FLOAT NOT NULL)",
 )
-_POLYGON_OF_ONE_RING = b"\x01" + np.array([3, 1], "<u4").tobytes()
-"""How well-known binary begins: little endian, type 3, one ring."""
 
 
 def write_sqlite(objects: Path, path: Path) -> int:
@@ -80,9 +79,9 @@ def write_sqlite(objects: Path, path: Path) -> int:
 def _annotations(rows: pa.Table, slide: str) -> Iterator[tuple[Any, ...]]:
     names = ("id", "task", "class", "score", "area_um2", "x", "y")
     columns = [rows[name].to_pylist() for name in names]
-    vertices, ends = rings_of(rows["geometry"])
-    shapes = zip(_geometries(vertices, ends), _areas_px(vertices, ends).tolist(), strict=True)
-    for number, task, name, score, area_um2, x, y, (geometry, area) in zip(
+    areas_px = _areas_px(*rings_of(rows["geometry"])).tolist()
+    shapes = zip(polygons_wkb(rows["geometry"]), areas_px, strict=True)
+    for number, task, name, score, area_um2, x, y, (geometry, area_px) in zip(
         *columns, shapes, strict=True
     ):
         properties = {
@@ -92,17 +91,8 @@ def _annotations(rows: pa.Table, slide: str) -> Iterator[tuple[Any, ...]]:
             "area_um2": round(area_um2, 3),
         }
         text = json.dumps(properties, separators=(",", ":"))
-        yield number, uuid_of(slide, number), x, y, geometry, text, area
-
-
-def _geometries(vertices: NDArray[np.float64], ends: NDArray[np.int64]) -> Iterator[bytes]:
-    content = vertices.astype("<f8").tobytes()
-    start = 0
-    for end in ends.tolist():
-        count = (end - start).to_bytes(4, "little")
-        ring = content[16 * start : 16 * end]
-        yield zlib.compress(_POLYGON_OF_ONE_RING + count + ring, COMPRESSION_LEVEL)
-        start = end
+        blob = zlib.compress(geometry, COMPRESSION_LEVEL)
+        yield number, uuid_of(slide, number), x, y, blob, text, area_px
 
 
 def _areas_px(vertices: NDArray[np.float64], ends: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -9,7 +9,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 OBJECTS_NAME = "objects.parquet"
-NAMES = {"qupath": "objects.geojson.gz", "sqlite": "objects.db"}
+NAMES = {
+    "qupath": "objects.geojson.gz",
+    "sqlite": "objects.db",
+    "spatialdata": "spatialdata.zarr",
+}
 """Format -> name of what is written beside the objects."""
 
 
@@ -45,6 +49,10 @@ def _writer(form: str) -> "Callable[[Path, Path], int]":
         from cerberus_bench.slides.geojson import write_geojson
 
         return write_geojson
-    from cerberus_bench.slides.sqlite_store import write_sqlite
+    if form == "sqlite":
+        from cerberus_bench.slides.sqlite_store import write_sqlite
 
-    return write_sqlite
+        return write_sqlite
+    from cerberus_bench.slides.spatialdata import write_spatialdata
+
+    return write_spatialdata
