@@ -1,6 +1,7 @@
 import base64
 import io
 import re
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,7 +21,15 @@ from cerberus_bench.pictures import (
     overlay,
 )
 from cerberus_bench.pictures.draw import edges, tint
-from cerberus_bench.pictures.examples import MATCHED, MISSED, SPURIOUS, panels
+from cerberus_bench.pictures.examples import (
+    INSIDE,
+    NOTHING,
+    RIGHT,
+    WRONG,
+    layers,
+    picture,
+)
+from cerberus_bench.pictures.shell import layer_uri
 from cerberus_bench.pictures.wording import axis_end, interval_text, value_text, whisker
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import ONTOLOGY, LabelSpace
@@ -234,37 +243,56 @@ def example(**changes: object) -> Example:
     return Example(**fields | changes)  # type: ignore[arg-type]
 
 
-def test_panels_tell_matched_missed_and_spurious_apart() -> None:
-    image, truth, prediction = panels(example(missed=(70_000,), spurious=(3,)))
-    assert image.shape == truth.shape == prediction.shape
-    scale = image.shape[0] // 8
-    assert max(image.shape) >= 384
+def test_layers_tell_matched_missed_and_spurious_apart() -> None:
+    shown = example(missed=(70_000,), spurious=(3,))
+    truth, prediction = layers(shown)
+    assert truth.shape == prediction.shape
+    assert picture(shown).shape == grey().shape  # small images are enlarged by the browser
+    scale = truth.shape[0] // 8
+    assert 384 <= max(truth.shape) <= 768
     left, right = np.s_[:, : 5 * scale], np.s_[:, 5 * scale :]
-    assert is_colour(truth, MATCHED)[left].any()
-    assert not is_colour(truth, MATCHED)[right].any()
-    assert is_colour(truth, MISSED)[right].any()
-    assert is_colour(prediction, SPURIOUS)[left].any()
-    assert is_colour(prediction, MATCHED)[right].any()
-    middle_of_missed = truth[3 * scale, 7 * scale]
-    assert (middle_of_missed != 200).any()
+    assert set(np.unique(truth[left])) == {NOTHING, RIGHT}
+    assert set(np.unique(truth[right])) == {NOTHING, WRONG, INSIDE}
+    assert set(np.unique(prediction[left])) == {NOTHING, WRONG, INSIDE}
+    assert set(np.unique(prediction[right])) == {NOTHING, RIGHT}
+    assert truth[3 * scale, 7 * scale] == INSIDE
+    errors = np.kron(two_touching() == 70_000, np.ones((scale, scale))) > 0
+    assert np.array_equal(truth >= WRONG, errors)
 
 
-def test_panels_shrink_large_images() -> None:
+def test_large_images_and_their_layers_shrink() -> None:
     large = np.zeros((1600, 800), np.int32)
     large[100:900, 100:500] = 1
-    shown = panels(
-        example(image=np.full((1600, 800, 3), 9, np.uint8), truth=large, prediction=large)
-    )
-    assert {panel.shape for panel in shown} == {(768, 384, 3)}
-    assert is_colour(shown[1], MATCHED).any()
+    shown = example(image=np.full((1600, 800, 3), 9, np.uint8), truth=large, prediction=large)
+    assert picture(shown).shape == (768, 384, 3)
+    assert {layer.shape for layer in layers(shown)} == {(768, 384)}
+    assert (layers(shown)[0] == RIGHT).any()
 
 
-def test_box_panels() -> None:
+def test_layers_of_boxes() -> None:
     found = np.array([[1.0, 1, 4, 4], [5, 1, 9, 6]])
-    shown = panels(example(task="signet_ring", truth=found, prediction=found[:0], missed=(1,)))
-    assert is_colour(shown[1], MATCHED).any()
-    assert is_colour(shown[1], MISSED).any()
-    assert not is_colour(shown[2], MATCHED).any()
+    shown = example(task="signet_ring", truth=found, prediction=found[:0], missed=(1,))
+    truth, prediction = layers(shown)
+    scale = truth.shape[0] // 8
+    assert truth[scale, scale] == RIGHT
+    assert truth[scale, 5 * scale] == WRONG
+    assert set(np.unique(truth)) == {NOTHING, RIGHT, WRONG}
+    assert not prediction.any()
+
+
+def test_tissue_has_a_small_picture_and_no_layers() -> None:
+    patch = example(task="tissue", image=grey(300, 300), truth=None, prediction=None)
+    assert max(picture(patch).shape) == 224
+    assert layers(patch) == ()
+
+
+def test_layer_uri_keeps_values_and_opacities() -> None:
+    layer = np.array([[0, 1, 2], [2, 1, 0]], np.uint8)
+    head, _, body = layer_uri(layer, ((RED, 1), (BLUE, 0.4))).partition(";base64,")
+    assert head == "data:image/png"
+    drawn = np.asarray(Pillow.open(io.BytesIO(base64.b64decode(body))).convert("RGBA"))
+    colours = np.array([[0, 0, 0, 0], [255, 0, 0, 255], [0, 0, 255, 102]])
+    assert np.array_equal(drawn, colours[layer])
 
 
 def test_example_needs_its_parts() -> None:
@@ -396,14 +424,25 @@ def test_report_shows_examples_side_by_side(tmp_path: Path) -> None:
         ),
     ]
     page = report_page(tmp_path, examples)
-    sources = [attrs["src"] or "" for tag, attrs in page.tags if tag == "img"]
-    panels_and_layers = 3 + 2
-    assert len(sources) == 2 * panels_and_layers + 1
+    shown = Counter(tag for tag, _ in page.tags)
+    pictures, lines, insides = 3, 2 * 2, 1
+    assert shown["image"] == pictures + lines + insides
+    panels, toggled = 2 * 3 + 1, 2 * 2
+    assert shown["use"] == panels + toggled
+    ids = {attrs["id"] for _, attrs in page.tags if "id" in attrs}
+    used = {attrs["href"] for tag, attrs in page.tags if tag == "use"}
+    assert used <= {f"#{name}" for name in ids}
     toggles = "on the image: truth prediction"
     assert f"0.250 toy/1 group toy/g 1 missed, 0 spurious {toggles} image truth" in page.words
     assert "undefined toy/2 group toy/g" in page.words
     assert "✗ wrong Stroma, predicted Debris (0.81) toy/3, group toy/g" in page.words
     assert page.words.index("Worst images") < page.words.index("Best images")
+
+
+def test_a_sample_of_several_tasks_stands_in_the_page_once(tmp_path: Path) -> None:
+    page = report_page(tmp_path, [example(task=task) for task in ("nuclei", "gland", "lumen")])
+    pictures = [a for t, a in page.tags if t == "image" and str(a["id"]).startswith("picture")]
+    assert len(pictures) == 1
 
 
 def test_report_needs_no_network_and_runs_no_code(tmp_path: Path) -> None:
@@ -445,7 +484,10 @@ def test_strangers_names_stay_text(tmp_path: Path) -> None:
     assert ATTACK in page.words
     tags = {tag for tag, _ in page.tags}
     assert "script" not in tags
+    assert "img" not in tags
     assert all(
-        (attrs["src"] or "").startswith("data:image/") for tag, attrs in page.tags if tag == "img"
+        (attrs["href"] or "").startswith("data:image/")
+        for tag, attrs in page.tags
+        if tag == "image"
     )
     assert not [n for _, attrs in page.tags for n in attrs if n.startswith("on")]

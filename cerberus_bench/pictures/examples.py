@@ -1,13 +1,13 @@
 """Best, middle and worst images of a task: image, truth and prediction side by side."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cerberus_bench.pictures.draw import Image, LabelImage, boxes, outline, rgb, tint
+from cerberus_bench.pictures.draw import Image, LabelImage, boxes, edges
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.record import check_image
 from cerberus_bench.schema.tasks import TASKS, Kind
@@ -20,11 +20,15 @@ SPURIOUS = "#38b6ff"
 """Outlines of found objects, of truth that was not found, of predictions without truth. Errors
 are also tinted and drawn thicker, so that they can be told apart without seeing colours."""
 
+INSIDE_OPACITY = 0.3
+
+NOTHING, RIGHT, WRONG, INSIDE = range(4)
+"""Values of a layer."""
 MIN_SIDE, MAX_SIDE = 384, 768
-"""Panels are enlarged by whole numbers, or shrunk, towards this range of the longer side, px."""
+"""Layers are enlarged by whole numbers, pictures shrunk, to this range of the longer side, px."""
 THUMBNAIL_SIDE = 224
 NUCLEUS_LINE, OBJECT_LINE = 1, 2
-"""Thickness of the outline of a matched object, px of the panel."""
+"""Thickness of the outline of a matched object, px of the layer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,83 +69,68 @@ class Example:
         return TASKS[self.task].kind
 
 
-def panels(example: Example) -> tuple[Image, ...]:
-    """What to show of an example: image, truth, prediction; for tissue, the image alone.
+def picture(example: Example) -> Image:
+    """The image of an example, shrunk where it is large; small for tissue.
 
     Returns:
-        (h, w, 3) uint8 arrays of one size.
+        (h, w, 3) uint8.
     """
-    if example.kind is Kind.TILE_CLASS:
-        return (_resized(example.image, THUMBNAIL_SIDE, THUMBNAIL_SIDE),)
-    return _panels(example, tinted=True)
-
-
-def _panels(example: Example, *, tinted: bool) -> tuple[Image, Image, Image]:
-    image = _resized(example.image, MIN_SIDE, MAX_SIDE)
-    truth, prediction = np.asarray(example.truth), np.asarray(example.prediction)
-    scale = image.shape[0] / example.image.shape[0]
-    if example.kind is Kind.BOXES:
-        return (
-            image,
-            _drawn_boxes(image, truth * scale, example.missed, MISSED),
-            _drawn_boxes(image, prediction * scale, example.spurious, SPURIOUS),
-        )
-    line = NUCLEUS_LINE if example.task == "nuclei" else OBJECT_LINE
-    return (
-        image,
-        _drawn_instances(image, truth, example.missed, MISSED, line, tinted),
-        _drawn_instances(image, prediction, example.spurious, SPURIOUS, line, tinted),
-    )
+    thumbnail = example.kind is Kind.TILE_CLASS
+    height, width = example.image.shape[:2]
+    scale = min(1.0, (THUMBNAIL_SIDE if thumbnail else MAX_SIDE) / max(height, width))
+    return example.image if scale == 1 else _resized(example.image, scale)
 
 
 def layers(example: Example) -> tuple[Layer, ...]:
-    """Outlines alone, of the truth and of the prediction, to be laid over the image.
+    """What is drawn over the image: the truth, and the prediction. Nothing for tissue.
 
     Returns:
-        Two (h, w) uint8 arrays of the size of the panels: 0 nothing, 1 the outline of a matched
-        object, 2 of a missed or a spurious one. Nothing for tissue.
+        Two (h, w) uint8 arrays: 0 nothing, 1 the outline of a matched object, 2 of a missed or a
+        spurious one, 3 its inside. Small images have layers of a multiple of their size, so that
+        lines stay thin.
     """
     if example.kind is Kind.TILE_CLASS:
         return ()
-    # the outlines of black panels are all that is not black; tints are left out
-    image = np.zeros_like(example.image)
-    bare = replace(example, image=image)
-    _, truth, prediction = _panels(bare, tinted=False)
-    return tuple(_layer(drawn) for drawn in (truth, prediction))
+    draw = _boxes_layer if example.kind is Kind.BOXES else _instances_layer
+    return (
+        draw(example, np.asarray(example.truth), example.missed),
+        draw(example, np.asarray(example.prediction), example.spurious),
+    )
 
 
-def _layer(drawn: Image) -> Layer:
-    matched = (drawn == np.array(rgb(MATCHED), np.uint8)).all(axis=2)
-    return np.where(matched, 1, 2 * drawn.any(axis=2)).astype(np.uint8)
-
-
-def _drawn_instances(
-    image: Image, labels: LabelImage, wrong: Iterable[int], colour: str, line: int, tinted: bool
-) -> Image:
-    grid = _nearest(labels, image.shape[:2])
+def _instances_layer(example: Example, labels: LabelImage, wrong: Iterable[int]) -> Layer:
+    line = NUCLEUS_LINE if example.task == "nuclei" else OBJECT_LINE
+    grid = _nearest(labels, _layer_shape(example))
     errors = np.where(np.isin(grid, list(wrong)), grid, 0)
-    below = tint(image, errors, colour) if tinted else image
-    drawn = outline(below, grid - errors, MATCHED, line)
-    return outline(drawn, errors, colour, line + 1)
+    layer = np.where(errors != 0, INSIDE, NOTHING).astype(np.uint8)
+    layer[edges(grid - errors, line)] = RIGHT
+    layer[edges(errors, line + 1)] = WRONG
+    return layer
 
 
-def _drawn_boxes(image: Image, corners: NDArray[Any], wrong: Iterable[int], colour: str) -> Image:
-    rows = np.asarray(corners, float).reshape(-1, 4)
+def _boxes_layer(example: Example, corners: NDArray[Any], wrong: Iterable[int]) -> Layer:
+    shape = _layer_shape(example)
+    rows = np.asarray(corners, float).reshape(-1, 4) * (shape[0] / example.image.shape[0])
     is_wrong = np.isin(np.arange(len(rows)), list(wrong))
-    drawn = boxes(image, rows[~is_wrong], MATCHED, OBJECT_LINE)
-    return boxes(drawn, rows[is_wrong], colour, 2 * OBJECT_LINE)
+    # drawn in grey levels that are the values of the layer
+    drawn = np.zeros((*shape, 3), np.uint8)
+    drawn = boxes(drawn, rows[~is_wrong], f"#{RIGHT:02x}{RIGHT:02x}{RIGHT:02x}", OBJECT_LINE)
+    drawn = boxes(drawn, rows[is_wrong], f"#{WRONG:02x}{WRONG:02x}{WRONG:02x}", 2 * OBJECT_LINE)
+    return np.ascontiguousarray(drawn[..., 0])
 
 
-def _resized(image: Image, low: int, high: int) -> Image:
-    """Enlarged by a whole number to at least `low` on the longer side, shrunk to at most `high`."""
+def _layer_shape(example: Example) -> tuple[int, int]:
+    """Enlarged by a whole number to at least `MIN_SIDE` on the longer side, or as the picture."""
+    height, width = picture(example).shape[:2]
+    longest = max(height, width)
+    factor = max(min(-(-MIN_SIDE // longest), MAX_SIDE // longest), 1)
+    return factor * height, factor * width
+
+
+def _resized(image: Image, scale: float) -> Image:
     from PIL import Image as Pillow
 
     height, width = image.shape[:2]
-    longest = max(height, width)
-    factor = min(-(-low // longest), max(high // longest, 1))
-    scale = factor if factor > 1 else min(1.0, high / longest)
-    if scale == 1:
-        return image
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     return np.asarray(Pillow.fromarray(image).resize(size, Pillow.Resampling.LANCZOS))
 

@@ -1,20 +1,26 @@
 """The report of one evaluation as a single HTML file: scores, where the model fails, images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from cerberus_bench.pictures.breakdown import SHOWN_GROUPS, Breakdown
 from cerberus_bench.pictures.examples import (
+    INSIDE,
+    INSIDE_OPACITY,
     MATCHED,
     MISSED,
+    NOTHING,
     SPURIOUS,
     Example,
+    Layer,
     layers,
-    panels,
+    picture,
 )
 from cerberus_bench.pictures.overlay import class_colour
-from cerberus_bench.pictures.shell import data_uri, layer_uri, render_page, write_page
+from cerberus_bench.pictures.shell import layer_uri, render_page, tissue_uri, write_page
 from cerberus_bench.pictures.wording import (
     AVERAGING_NAMES,
     FEW_GROUPS,
@@ -64,16 +70,36 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """An image that stands in the page once, however often it is shown."""
+
+    key: str
+    uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """Objects of one side, to be laid over a picture, as data URIs."""
+
+    lines: str
+    insides: str | None
+    """Tints of what is missed or spurious; None where nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """One example, ready to be shown."""
 
+    key: str
+    """Unique in the page."""
     sample_id: str
     group: str
     score: str
-    images: list[str]
-    """Data URIs: image, truth, prediction; the image alone for tissue."""
-    layers: list[str]
-    """Data URIs of the outlines alone: truth, prediction; none for tissue."""
+    picture: Picture
+    drawings: list[Drawing]
+    """Truth and prediction; nothing for tissue."""
     note: str
     """What is missed and spurious, or the classes of a patch."""
     correct: bool | None
@@ -126,8 +152,9 @@ def evaluation_report(
         The file.
     """
     apart = {breakdown.task: breakdown for breakdown in breakdowns}
+    pictures = _pictures(examples)
     sections = [
-        _section(task, result.report, examples, apart.get(task))
+        _section(task, result.report, examples, pictures, apart.get(task))
         for task in _tasks(result, examples)
     ]
     html = render_page(
@@ -135,6 +162,7 @@ def evaluation_report(
         title=f"{result.model.name} on {result.data.name}",
         result=result,
         sections=sections,
+        pictures=list(pictures.values()),
         contamination=CONTAMINATION_TEXT[result.contamination.status],
         few_groups=result.report.n_groups < FEW_GROUPS,
         not_predicted=[task_name(task) for task in result.report.not_predicted],
@@ -151,15 +179,35 @@ def _tasks(result: ResultRecord, examples: Sequence[Example]) -> list[str]:
     return [task for task in dict.fromkeys(named) if task in shown]
 
 
+def _pictures(examples: Sequence[Example]) -> dict[tuple[str, bool], Picture]:
+    """One picture a sample, and another one where it is shown small."""
+    found: dict[tuple[str, bool], Picture] = {}
+    for example in examples:
+        key = _picture_key(example)
+        if key not in found:
+            image = picture(example)
+            height, width = image.shape[:2]
+            found[key] = Picture(f"picture-{len(found)}", tissue_uri(image), width, height)
+    return found
+
+
+def _picture_key(example: Example) -> tuple[str, bool]:
+    return example.sample_id, example.kind is Kind.TILE_CLASS
+
+
 def _section(
-    task: str, report: ScoreReport, examples: Sequence[Example], breakdown: Breakdown | None
+    task: str,
+    report: ScoreReport,
+    examples: Sequence[Example],
+    pictures: Mapping[tuple[str, bool], Picture],
+    breakdown: Breakdown | None,
 ) -> Section:
     partition = report.partitions.get(task)
     own = [example for example in examples if example.task == task]
-    ranks = ("worst", "median", "best")
+    cards = [_card(e, pictures[_picture_key(e)], number) for number, e in enumerate(own)]
     galleries = [
-        Gallery(rank, [_card(example) for example in own if example.rank == rank])
-        for rank in ranks
+        Gallery(rank, [c for c, e in zip(cards, own, strict=True) if e.rank == rank])
+        for rank in ("worst", "median", "best")
         if any(example.rank == rank for example in own)
     ]
     return Section(
@@ -213,19 +261,29 @@ def _row(score: Score, end: float) -> Row:
     )
 
 
-def _card(example: Example) -> Card:
+def _card(example: Example, shown: Picture, number: int) -> Card:
     tissue = example.kind is Kind.TILE_CLASS
     return Card(
+        f"{example.task}-{number}",
         example.sample_id,
         example.group,
         UNDEFINED if example.score is None else f"{example.score:.3f}",
-        [data_uri(panel) for panel in panels(example)],
+        shown,
         [
-            layer_uri(layer, (MATCHED, wrong))
+            _drawing(layer, wrong)
             for layer, wrong in zip(layers(example), (MISSED, SPURIOUS), strict=False)
         ],
         _patch_note(example) if tissue else _object_note(example),
         example.truth_class == example.predicted_class if tissue else None,
+    )
+
+
+def _drawing(layer: Layer, wrong: str) -> Drawing:
+    inside = (layer == INSIDE).astype(np.uint8)
+    lines = np.where(layer == INSIDE, np.uint8(NOTHING), layer)
+    return Drawing(
+        layer_uri(lines, ((MATCHED, 1), (wrong, 1))),
+        layer_uri(inside, ((wrong, INSIDE_OPACITY),)) if inside.any() else None,
     )
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 JPEG_QUALITY = 88
+TISSUE_QUALITY = 85
+"""Of WebP: 55 kB for a scene of 512 x 512 px, of which a JPEG that keeps drawn lines takes 100."""
 
 
 def data_uri(image: Image, *, lossless: bool = False) -> str:
@@ -38,19 +40,34 @@ def data_uri(image: Image, *, lossless: bool = False) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
-def layer_uri(layer: NDArray[np.uint8], colours: Sequence[str]) -> str:
+def tissue_uri(image: Image) -> str:
+    """An image on which nothing is drawn as a `data:` URI: WebP, smaller than JPEG.
+
+    Args:
+        image: (H, W, 3) uint8.
+    """
+    from PIL import Image as Pillow
+
+    buffer = io.BytesIO()
+    picture = Pillow.fromarray(np.ascontiguousarray(image))
+    picture.save(buffer, "WEBP", quality=TISSUE_QUALITY, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def layer_uri(layer: NDArray[np.uint8], colours: Sequence[tuple[str, float]]) -> str:
     """A transparent PNG as a `data:` URI, to be laid over an image.
 
     Args:
         layer: (H, W), 0 = nothing, i = the i-th colour from 1.
-        colours: `#rrggbb`.
+        colours: `#rrggbb` and its opacity, 0 to 1.
     """
     from PIL import Image as Pillow
 
     picture = Pillow.fromarray(layer, "P")
-    picture.putpalette([0, 0, 0, *(part for colour in colours for part in rgb(colour))])
+    picture.putpalette([0, 0, 0, *(part for colour, _ in colours for part in rgb(colour))])
+    opacities = bytes([0, *(round(255 * opacity) for _, opacity in colours)])
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True, transparency=0)
+    picture.save(buffer, "PNG", optimize=True, transparency=opacities)
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
