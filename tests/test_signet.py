@@ -1,6 +1,7 @@
 """Signet ring cells from records to boxes: what is drawn, what partial boxing teaches, learning."""
 
 import dataclasses
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -8,7 +9,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from fakes import digestpath
+from small_recipes import write_small_recipe
+from typer.testing import CliRunner
 
+from cerberus_bench.cli.app import app
 from cerberus_bench.model_zoo.augment import View
 from cerberus_bench.model_zoo.batches import BatchMaker, TrainingPlan, ValidationPlan, Window
 from cerberus_bench.model_zoo.boxes import KNOWN, OPEN, centre_boxes
@@ -23,6 +28,7 @@ from cerberus_bench.schema.boxes import hits
 from cerberus_bench.schema.labels import LabelSpace
 from cerberus_bench.schema.record import Coverage, Record
 from cerberus_bench.schema.tasks import SIGNET_RING
+from cerberus_bench.workflows.harmonize import harmonize
 
 SIDE = 96
 
@@ -183,3 +189,46 @@ def test_boxes_lie_on_the_grid_of_the_image(tmp_path: Path) -> None:
     assert one.tasks == two.tasks == ("signet_ring",)
     assert len(one.boxes) > 0
     np.testing.assert_allclose(two.boxes, one.boxes * 2 + 0.5, atol=1e-3)
+
+
+def test_boxes_go_from_training_to_results_and_tables(tmp_path: Path) -> None:
+    source = digestpath.write_signet(
+        tmp_path / "source", None, digestpath.MANY_POSITIVE, digestpath.MANY_NEGATIVE
+    )
+    data, model = tmp_path / "data", tmp_path / "run" / "model.pt"
+    harmonize("digestpath_signet", source, data, allow_partial=True)
+    recipe = write_small_recipe(
+        tmp_path / "recipe.toml",
+        {
+            "tissue = 0.4": '"signet_ring.box" = 1.0',
+            "lumen = 1.0": "signet_ring = 1.0",
+            "warmup = 0.05": "warmup = 0.0",
+        },
+    )
+    run(
+        "train", "--tasks", "signet_ring", "--data", data, "--recipe", recipe, "--out", model.parent
+    )
+    out, kept = tmp_path / "results", tmp_path / "predictions"
+    (done,) = json.loads(
+        run(
+            "eval", model, "--data", data, "--out", out, "--predictions", kept, "--report", "--json"
+        )
+    )
+    scores = {s["metric"]: s["value"] for s in done["result"]["report"]["scores"]}
+    assert {"froc", "f1", "recall", "false_positive_score", "coco_ap"} <= set(scores)
+    folder = kept / "digestpath_signet"
+    (again,) = json.loads(run("score", folder, "--data", data, "--out", out / "again", "--json"))
+    assert again["result"]["report"] == done["result"]["report"]
+    image = sorted(source.rglob("*.jpeg"))[0]
+    (summary,) = json.loads(
+        run("predict", image, "--model", model, "--mpp", 0.25, "--out", tmp_path / "p", "--json")
+    )
+    table = (tmp_path / "p" / image.stem / "boxes.csv").read_text().splitlines()
+    assert table[0] == "x0,y0,x1,y1,score"
+    assert len(table) - 1 == summary["objects"]["signet_ring"]
+
+
+def run(*arguments: object) -> str:
+    done = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout

@@ -104,7 +104,7 @@ def predict(
     trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
-    """Find nuclei, glands and lumina in plain images: label maps, tables, overlays."""
+    """Find nuclei, glands, lumina and signet ring cells in plain images: maps, tables, overlays."""
     from cerberus_bench.cli import show
     from cerberus_bench.workflows.models import find_model
     from cerberus_bench.workflows.networks import parity_warning

@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.prediction import Prediction
 from cerberus_bench.schema.record import Coverage, Record, check_image
+from cerberus_bench.schema.tasks import SIGNET_RING
 from cerberus_bench.workflows.models import Predictor
 from cerberus_bench.workflows.progress import Progress, tracked
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 MAX_PIXELS = 100_000_000
 OUTLINES = {"gland": "#2b8a3e", "lumen": "#212529", "nuclei": "#e03131"}
-"""Colours of the overlay, back to front."""
+"""Colours of the overlay, back to front; boxes come last."""
+BOX_COLOUR = "#1971c2"
+BOX_COLUMNS = ("x0", "y0", "x1", "y1")
 TISSUE_PATCH_UM = 130
 """A tissue class is predicted for images up to this side: patches of 224 px at 0.5 mpp."""
 
@@ -32,6 +35,8 @@ def predict(
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """Write `<out>/<image>/` for every image: 16-bit maps, `objects.csv`, `overlay.png`.
+
+    Signet ring cells, where the model finds them, are in `boxes.csv`: x0 y0 x1 y1, px, and a score.
 
     Args:
         inputs: image files, or folders of them.
@@ -75,6 +80,7 @@ def _predict_file(file: Path, model: Predictor, out: Path, mpp: float) -> dict[s
     part.mkdir(parents=True)
     _save_maps(prediction, part)
     _save_table(prediction, model, part / "objects.csv")
+    _save_boxes(prediction, part / "boxes.csv")
     _save_overlay(record, prediction, part / "overlay.png")
     (part / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     shutil.rmtree(out, ignore_errors=True)
@@ -145,28 +151,42 @@ def _save_table(prediction: Prediction, model: Predictor, path: Path) -> None:
     frame.to_csv(path, index=False)
 
 
+def _save_boxes(prediction: Prediction, path: Path) -> None:
+    if prediction.boxes is None:
+        return
+    import pandas as pd
+
+    frame = pd.DataFrame(prediction.boxes.round(2), columns=list(BOX_COLUMNS))
+    if prediction.box_scores is not None:
+        frame["score"] = prediction.box_scores.round(4)
+    frame.to_csv(path, index=False)
+
+
 def _save_overlay(record: Record, prediction: Prediction, path: Path) -> None:
     from PIL import Image
 
-    from cerberus_bench.pictures import outline
+    from cerberus_bench.pictures import boxes, outline
 
     image = record.image
     for task, colour in OUTLINES.items():
         if task in prediction.instances:
             image = outline(image, prediction.instances[task].labels, colour)
+    if prediction.boxes is not None:
+        image = boxes(image, prediction.boxes, BOX_COLOUR)
     Image.fromarray(image).save(path)
 
 
 def _summary(
     file: Path, record: Record, prediction: Prediction, model: Predictor
 ) -> dict[str, Any]:
-    tissue = prediction.tissue
+    tissue, boxes = prediction.tissue, prediction.boxes
+    objects = {task: len(found.ids) for task, found in prediction.instances.items()}
     classes = model.label_spaces["tissue"].classes if tissue is not None else ()
     return {
         "image": file.name,
         "mpp": record.mpp,
         "size_px": list(record.image.shape[1::-1]),
-        "objects": {task: len(found.ids) for task, found in prediction.instances.items()},
+        "objects": objects if boxes is None else {**objects, SIGNET_RING.name: len(boxes)},
         "tissue": None if tissue is None else classes[int(np.argmax(tissue))],
         "model": model.info.name,
         "inference": inference.model_dump() if (inference := model.info.inference) else None,

@@ -21,6 +21,12 @@ BOXES = (
 )
 """Inside, beyond the right border, without area, and of another kind: x0 y0 x1 y1."""
 
+MANY_POSITIVE, MANY_NEGATIVE = (
+    tuple(f"D2019{part}{i:04d}_2019-06-10 09_22_49-lv0-1-1-2000-2000" for i in range(12))
+    for part in (1, 2)
+)
+"""Images of as many slides, enough for every fold."""
+
 TISSUE_POSITIVE = (
     "18-13347A_2019-05-08 01_31_58-lv1-14057-17758-5693-6244",
     "1902160001_2019-06-11 12_36_32-lv1-11111-22222-3000-3000",
@@ -30,9 +36,14 @@ TISSUE_NEGATIVE = ("D201900001_2019-05-21 08_00_00-lv1-100-200-3000-3000",)
 LESION = (slice(15, 55), slice(21, 61))
 
 
-def write_signet(root: Path, document: str | None = None) -> Path:
+def write_signet(
+    root: Path,
+    document: str | None = None,
+    positive: tuple[str, ...] = POSITIVE,
+    negative: tuple[str, ...] = NEGATIVE,
+) -> Path:
     """Positive images with boxes, negative ones without."""
-    for part, records in (("pos", POSITIVE), ("neg", NEGATIVE)):
+    for part, records in (("pos", positive), ("neg", negative)):
         folder = root / "Signet_ring_cell_dataset" / f"sig-train-{part}"
         folder.mkdir(parents=True)
         for number, record in enumerate(records):
