@@ -89,6 +89,30 @@ def test_images_groups_and_slices(toy: dict[str, Breakdown]) -> None:
     assert "organ" not in nuclei.slices, "one value is no slice"
 
 
+def test_a_slice_of_three_groups_has_the_interval_of_their_bootstrap() -> None:
+    found = {"a": 1, "b": 3, "c": 6, "d": 7, "e": 2}  # of seven objects
+    images = [
+        (f"{group}{i}", "low" if group in "abc" else "high", [8] * 7, [8] * n + [0] * (7 - n))
+        for group, n in found.items()
+        for i in range(2)
+    ]
+    scorer, observed, _ = scored(*images)
+    low, high = sorted(
+        find_breakdowns(scorer, observed)[0].slices["grade"], key=lambda p: -p.n_groups
+    )
+    assert (low.name, low.n_groups, low.n_images) == ("low", 3, 6)
+    rng = np.random.default_rng(1)  # slowly: patients drawn one by one, counts pooled anew
+    values = []
+    for _ in range(2000):
+        drawn = [list(found.values())[i] for i in rng.integers(0, 3, 3)]
+        tp, missed = 2 * sum(drawn), 2 * sum(7 - n for n in drawn)
+        values.append(tp / (tp + missed / 2))
+    assert (low.low, low.high) == pytest.approx(np.percentile(values, [2.5, 97.5]))
+    assert low.low is not None
+    assert low.low < low.value < low.high  # type: ignore[operator]
+    assert (high.n_groups, high.low, high.high) == (2, None, None)
+
+
 def test_sizes_and_counts(toy: dict[str, Breakdown]) -> None:
     nuclei = toy["nuclei"]
     areas = [(one.low_um2, one.n_objects, one.n_found) for one in nuclei.sizes]
@@ -165,7 +189,7 @@ def test_the_report_draws_it_and_strangers_names_stay_text(tmp_path: Path) -> No
         values=[0.2, 0.9],
         n_undefined=3,
         groups=[Part(ATTACK, 1, 2, None), *(Part(f"g{i}", 1, 1, 0.5) for i in range(40))],
-        slices={ATTACK: [Part(ATTACK, 2, 3, -0.5)]},
+        slices={ATTACK: [Part(ATTACK, 2, 3, -0.5), Part("b", 9, 9, 0.5, 0.25, 0.75, 4)]},
         sizes=[SizeBin(1, 1234, 8, 6)],
         object_counts=[(100, 130), (20, 10)],
         classes=[ATTACK, "b"],
@@ -178,5 +202,12 @@ def test_the_report_draws_it_and_strangers_names_stay_text(tmp_path: Path) -> No
     assert "img" not in words.tags
     assert "script" not in words.tags
     assert words.text.count(ATTACK) >= 6
-    for part in ("3 undefined", "and 16 better ones", "+16.7 % objects", "1 to 1,234", "75 %"):
+    for part in (
+        "3 undefined",
+        "and 16 better ones",
+        "+16.7 % objects",
+        "1 to 1,234",
+        "75 %",
+        "0.250 to 0.750*",
+    ):
         assert part in words.text, part

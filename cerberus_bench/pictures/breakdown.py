@@ -18,6 +18,10 @@ class Part:
     n_objects: int
     value: float | None
     """Pooled over the part; None where undefined."""
+    low: float | None = None
+    high: float | None = None
+    """Ends of the 95 % interval over the groups of the part; None where they are too few."""
+    n_groups: int = 1
 
 
 @dataclass(frozen=True, slots=True)

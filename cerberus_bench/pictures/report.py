@@ -168,6 +168,7 @@ def evaluation_report(
         not_predicted=[task_name(task) for task in result.report.not_predicted],
         not_annotated=[task_name(task) for task in result.report.not_annotated],
         shown_groups=SHOWN_GROUPS,
+        few=FEW_GROUPS,
         colours={"matched": MATCHED, "missed": MISSED, "spurious": SPURIOUS},
     )
     return write_page(html, out)

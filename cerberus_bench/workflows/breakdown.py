@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cerberus_bench.eval.classification import calibration
 from cerberus_bench.eval.estimates import estimate, image_values
 from cerberus_bench.eval.image_counts import ImageCounts
+from cerberus_bench.eval.intervals import draw, interval_of
 from cerberus_bench.eval.matching import match
 from cerberus_bench.eval.overlap import overlap
 from cerberus_bench.eval.protocol import CONFUSION, PROTOCOL, Definition, Scope
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 MOST_PARTS = 12
 """An attribute of more values is a name rather than a slice."""
+FEWEST_GROUPS = 3
+"""A slice of fewer groups has no interval: two or one say next to nothing of their spread."""
 SIZE_BINS = 6
 UNNAMED = "not stated"
 
@@ -143,11 +146,24 @@ def _parts(definition: Definition, counts: ImageCounts, names: Sequence[str]) ->
         members.setdefault(name or UNNAMED, []).append(sample)
     parts = []
     for name, samples in members.items():
-        own = counts.take(samples)
-        value = estimate(definition, own, "pooled").value
-        n_objects = int(own.columns["n_truth"].sum())
-        parts.append(Part(name, len(own), n_objects, None if math.isnan(value) else value))
+        parts.append(_part(name, definition, counts.take(samples)))
     return sorted(parts, key=lambda p: (p.value is None, p.value or 0.0, p.name))
+
+
+def _part(name: str, definition: Definition, counts: ImageCounts) -> Part:
+    pooled = estimate(definition, counts, "pooled")
+    n_groups = len(set(counts.groups))
+    enough = n_groups >= FEWEST_GROUPS
+    low, high = interval_of(pooled, draw(n_groups)) if enough else (None, None)
+    return Part(
+        name=name,
+        n_images=len(counts),
+        n_objects=int(counts.columns["n_truth"].sum()),
+        value=None if math.isnan(pooled.value) else pooled.value,
+        low=low,
+        high=high,
+        n_groups=n_groups,
+    )
 
 
 def _slices(
