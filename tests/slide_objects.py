@@ -13,13 +13,15 @@ from cerberus_bench.slides.objects import OBJECTS, object_table
 SPACES = {task.name: task.labels for task in (NUCLEI, GLAND, LUMEN, TISSUE)}
 
 
-def facts(width: int = 5200, height: int = 4000, name: str = "toy") -> SlideFacts:
+def facts(
+    width: int = 5200, height: int = 4000, name: str = "toy", mpp: float = 0.25
+) -> SlideFacts:
     return SlideFacts(
         name=name,
         width=width,
         height=height,
-        mpp_x=0.25,
-        mpp_y=0.25,
+        mpp_x=mpp,
+        mpp_y=mpp,
         model="cerberus-tiny",
         model_sha256=None,
         model_mpp=0.5,

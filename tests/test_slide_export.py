@@ -41,11 +41,18 @@ def test_formats_of_slides(slide: Path, tmp_path: Path, form: str, name: str, wr
     assert (tmp_path / "new" / name).read_bytes() == (slide / name).read_bytes()
 
 
-def test_stores_that_are_folders(slide: Path) -> None:
-    arguments = ["export", str(slide), "--format", "spatialdata"]
+@pytest.mark.parametrize(
+    ("form", "content"),
+    [
+        ("spatialdata", "spatialdata.zarr/shapes/nuclei/shapes.parquet"),
+        ("ome-zarr", "labels.ome.zarr/labels/nuclei/0/c/0/0"),
+    ],
+)
+def test_stores_that_are_folders(slide: Path, form: str, content: str) -> None:
+    arguments = ["export", str(slide), "--format", form]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert "100 objects" in done.stdout
-    assert (slide / "spatialdata.zarr" / "shapes" / "nuclei" / "shapes.parquet").is_file()
+    assert (slide / content).is_file()
     again = CliRunner().invoke(app, arguments)
     assert isinstance(again.exception, DataError)
 

@@ -25,6 +25,7 @@ class ExportFormat(StrEnum):
     qupath = "qupath"
     sqlite = "sqlite"
     spatialdata = "spatialdata"
+    ome_zarr = "ome-zarr"
 
 
 _COLUMNS = {
@@ -229,6 +230,7 @@ def export(
     """Write a harmonised dataset or the objects of a slide for other programs.
 
     qupath: GeoJSON. sqlite: annotation store of TIAToolbox. spatialdata: Zarr store of shapes.
+    ome-zarr: label images.
     """
     from cerberus_bench.cli import show
 

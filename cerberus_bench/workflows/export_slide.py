@@ -13,6 +13,7 @@ NAMES = {
     "qupath": "objects.geojson.gz",
     "sqlite": "objects.db",
     "spatialdata": "spatialdata.zarr",
+    "ome-zarr": "labels.ome.zarr",
 }
 """Format -> name of what is written beside the objects."""
 
@@ -53,6 +54,10 @@ def _writer(form: str) -> "Callable[[Path, Path], int]":
         from cerberus_bench.slides.sqlite_store import write_sqlite
 
         return write_sqlite
-    from cerberus_bench.slides.spatialdata import write_spatialdata
+    if form == "spatialdata":
+        from cerberus_bench.slides.spatialdata import write_spatialdata
 
-    return write_spatialdata
+        return write_spatialdata
+    from cerberus_bench.slides.ome_zarr import write_ome_zarr
+
+    return write_ome_zarr
