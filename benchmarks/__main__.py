@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import data, phantom, scores
+from benchmarks import data, instances, phantom, scores
 from benchmarks.timing import Row, markdown, show
 
 BENCHMARKS: dict[str, tuple[str, Callable[[], Iterable[Row]]]] = {
     "scores": ("Scores", scores.rows),
     "data": ("Training input", data.rows),
+    "instances": ("Maps to instances", instances.rows),
     "phantom": ("Phantom", phantom.rows),
 }
 

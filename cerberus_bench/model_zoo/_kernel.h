@@ -30,6 +30,22 @@ static inline float plane_at(const Plane *plane, int32_t y, int32_t x)
     return value;
 }
 
+/* Copy a row; constant steps between items let the compiler use vector instructions. */
+static inline void plane_row(const Plane *plane, int32_t y, int32_t width, float *out)
+{
+    const char *from = plane->data + y * plane->row_stride;
+#define COPY_ROW(step)                                                                             \
+    for (int32_t x = 0; x < width; x++)                                                            \
+        memcpy(out + x, from + x * (ptrdiff_t)(step), sizeof *out)
+    switch (plane->stride) {
+    case 1 * sizeof(float): COPY_ROW(1 * sizeof(float)); break;
+    case 2 * sizeof(float): COPY_ROW(2 * sizeof(float)); break;
+    case 3 * sizeof(float): COPY_ROW(3 * sizeof(float)); break;
+    default: COPY_ROW(plane->stride);
+    }
+#undef COPY_ROW
+}
+
 /* A label map in C order, of at most MOST_PIXELS. */
 typedef struct {
     int32_t *data;

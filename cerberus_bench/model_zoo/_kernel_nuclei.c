@@ -7,43 +7,55 @@ static const float HALF = 0.5f;
 
 /* --- thresholds ------------------------------------------------------------------------------- */
 
-/* Rows of bytes with one more on both sides, for the row above, this one and the one below. */
+/* What is known of the rows around one; the masks have an item more on both sides. */
 typedef struct {
-    uint8_t *memory;
-    uint8_t *above, *here, *below;
-    uint8_t *eroded, *marker;
+    uint8_t *above, *here, *below; /* masks */
+    uint8_t *out;
+    float *inner, *contour;
+    void *memory;
 } Rows;
 
 static int rows_open(Rows *rows, int32_t width)
 {
     const size_t length = (size_t)width + 2;
-    uint8_t *memory = malloc(5 * length);
+    float *memory = malloc(length * (2 * sizeof(float) + 4));
     if (!memory)
         return NO_MEMORY;
-    memset(memory, 1, 3 * length); /* what lies outside the map does not erode it */
+    uint8_t *bytes = (uint8_t *)(memory + 2 * length);
+    memset(bytes, 1, 3 * length); /* what lies outside the map does not erode it */
     *rows = (Rows){
-        memory, memory + 1, memory + length + 1, memory + 2 * length + 1, memory + 3 * length + 1,
-        memory + 4 * length + 1};
+        bytes + 1, bytes + length + 1, bytes + 2 * length + 1, bytes + 3 * length,
+        memory,    memory + length,    memory};
     return DONE;
 }
 
-static void mask_row(const NucleiRules *rules, int32_t y, int32_t width, uint8_t *out)
+/* Read a row: its mask is the one below now, and its markers are added. */
+static int read_row(const NucleiRules *rules, int32_t y, int32_t width, Rows *rows, Runs *markers)
 {
+    uint8_t *restrict mask = rows->below, *restrict marker = rows->out;
+    const float *inner = rows->inner, *contour = rows->contour;
+    plane_row(&rules->inner, y, width, rows->inner);
+    plane_row(&rules->contour, y, width, rows->contour);
     for (int32_t x = 0; x < width; x++)
-        out[x] = plane_at(&rules->inner, y, x) + plane_at(&rules->contour, y, x) > HALF;
+        mask[x] = inner[x] + contour[x] > HALF;
+    for (int32_t x = 0; x < width; x++)
+        marker[x] = inner[x] > HALF;
+    return runs_add_row(markers, marker, y, 0, width);
 }
 
-static void marker_row(const NucleiRules *rules, int32_t y, int32_t width, uint8_t *out)
+static void move_down(Rows *rows)
 {
-    for (int32_t x = 0; x < width; x++)
-        out[x] = plane_at(&rules->inner, y, x) > HALF;
+    uint8_t *unused = rows->above;
+    rows->above = rows->here;
+    rows->here = rows->below;
+    rows->below = unused;
 }
 
 /* Erosion by a cross of three pixels. */
 static void erode_row(const Rows *rows, int32_t width)
 {
     const uint8_t *above = rows->above, *here = rows->here, *below = rows->below;
-    uint8_t *restrict eroded = rows->eroded;
+    uint8_t *restrict eroded = rows->out;
     for (int32_t x = 0; x < width; x++)
         eroded[x] = above[x] & here[x] & below[x] & here[x - 1] & here[x + 1];
 }
@@ -55,21 +67,16 @@ static int threshold(
     if (rows_open(&rows, width))
         return NO_MEMORY;
     int status = DONE;
-    mask_row(rules, 0, width, rows.here);
-    for (int32_t y = 0; y < height && status == DONE; y++) {
-        if (y + 1 < height)
-            mask_row(rules, y + 1, width, rows.below);
+    for (int32_t y = 0; y <= height && status == DONE; y++) { /* the row below the eroded one */
+        if (y < height)
+            status = read_row(rules, y, width, &rows, markers);
         else
             memset(rows.below, 1, (size_t)width);
-        erode_row(&rows, width);
-        marker_row(rules, y, width, rows.marker);
-        status = runs_add_row(mask, rows.eroded, y, 0, width);
-        if (status == DONE)
-            status = runs_add_row(markers, rows.marker, y, 0, width);
-        uint8_t *free_row = rows.above;
-        rows.above = rows.here;
-        rows.here = rows.below;
-        rows.below = free_row;
+        if (y > 0 && status == DONE) {
+            erode_row(&rows, width);
+            status = runs_add_row(mask, rows.out, y - 1, 0, width);
+        }
+        move_down(&rows);
     }
     free(rows.memory);
     return status;

@@ -10,15 +10,21 @@ static const float HALF = 0.5f;
 
 static int find_foreground(const RegionRules *rules, const Labels *labels, Runs *out)
 {
-    uint8_t *row = malloc((size_t)labels->width + 1);
-    int status = row ? DONE : NO_MEMORY;
+    const size_t width = (size_t)labels->width;
+    float *inner = malloc((width + 1) * (2 * sizeof(float) + 1));
+    if (!inner)
+        return NO_MEMORY;
+    float *contour = inner + width;
+    uint8_t *row = (uint8_t *)(contour + width);
+    int status = DONE;
     for (int32_t y = 0; y < labels->height && status == DONE; y++) {
-        for (int32_t x = 0; x < labels->width; x++)
-            row[x] = (plane_at(&rules->inner, y, x) > rules->threshold)
-                & (plane_at(&rules->contour, y, x) <= HALF);
+        plane_row(&rules->inner, y, labels->width, inner);
+        plane_row(&rules->contour, y, labels->width, contour);
+        for (size_t x = 0; x < width; x++)
+            row[x] = (inner[x] > rules->threshold) & (contour[x] <= HALF);
         status = runs_add_row(out, row, y, 0, labels->width);
     }
-    free(row);
+    free(inner);
     return status;
 }
 

@@ -8,18 +8,18 @@ enum { N_TYPES = 1 << 16, MOST_SPARE_IDS = 1 << 20 };
 
 /* --- runs of equal ids ------------------------------------------------------------------------ */
 
-/* The first pixel from x on that is not background. */
-static int32_t skip_background(const int32_t *row, int32_t x, int32_t width)
+/* The first pixel from x on that has another value. */
+static int32_t end_of(int32_t value, const int32_t *row, int32_t x, int32_t width)
 {
-    enum { STRIDE = 16 };
-    for (; x + STRIDE <= width; x += STRIDE) {
-        int32_t any = 0;
+    enum { STRIDE = 8 };
+    for (; x <= width - STRIDE; x += STRIDE) {
+        int32_t differs = 0;
         for (int k = 0; k < STRIDE; k++)
-            any |= row[x + k];
-        if (any)
+            differs |= row[x + k] ^ value;
+        if (differs)
             break;
     }
-    while (x < width && !row[x])
+    while (x < width && row[x] == value)
         x++;
     return x;
 }
@@ -27,19 +27,17 @@ static int32_t skip_background(const int32_t *row, int32_t x, int32_t width)
 static int add_label_runs(const Labels *labels, int32_t y, Runs *runs, int32_t *highest)
 {
     const int32_t *row = labels_at(labels, y, 0);
-    int32_t x = skip_background(row, 0, labels->width);
+    int32_t x = end_of(0, row, 0, labels->width);
     while (x < labels->width) {
-        Run run = {.y = y, .start = x, .label = row[x]};
-        while (x < labels->width && row[x] == run.label)
-            x++;
-        run.stop = x;
+        const int32_t stop = end_of(row[x], row, x + 1, labels->width);
+        const Run run = {.y = y, .start = x, .stop = stop, .label = row[x]};
         if (run.label < 0)
             return BAD_ID;
         if (run.label > *highest)
             *highest = run.label;
         if (runs_add(runs, run))
             return NO_MEMORY;
-        x = skip_background(row, x, labels->width);
+        x = end_of(0, row, stop, labels->width);
     }
     return DONE;
 }
