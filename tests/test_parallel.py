@@ -19,9 +19,10 @@ from typer.testing import CliRunner
 from cerberus_bench.cli.app import app
 from cerberus_bench.loaders.build import harmonise_source
 from cerberus_bench.loaders.images import decode_rgb
-from cerberus_bench.loaders.parallel import AHEAD, available_cores, in_order
+from cerberus_bench.loaders.parallel import AHEAD, in_order
 from cerberus_bench.loaders.registry import get
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.machine import usable_cores
 
 
 def test_order_is_that_of_the_items_however_long_each_takes() -> None:
@@ -132,7 +133,7 @@ def test_the_verb_says_how_fast_it_was(tmp_path: Path) -> None:
     n_bytes = said["n_images"] * 3 * glas.SHAPE[0] * glas.SHAPE[1]
     assert said["mb_per_s"] == pytest.approx(n_bytes / 1e6 / said["seconds"])
     shown = CliRunner().invoke(app, command).stdout
-    cores = available_cores()
+    cores = usable_cores()
     assert "images/s" in shown
     assert f"by {cores} worker{'' if cores == 1 else 's'}" in " ".join(shown.split())
     refused = CliRunner().invoke(app, [*command, "--workers", "0"])
@@ -140,14 +141,23 @@ def test_the_verb_says_how_fast_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system knows no affinity")
-def test_cores_are_those_that_the_process_may_use() -> None:
+def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
     allowed = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(allowed)})
-        assert available_cores() == 1
+        assert usable_cores() == 1
     finally:
         os.sched_setaffinity(0, allowed)
-    assert available_cores() == len(allowed)
+    assert usable_cores() == len(allowed)
+    for granted, cores in (
+        ("1", 1),
+        ("100000", len(allowed)),
+        ("", len(allowed)),
+        ("0", len(allowed)),
+    ):
+        monkeypatch.setenv("SLURM_CPUS_PER_TASK", granted)
+        assert usable_cores() == cores
 
 
 def test_the_bound_on_pixels_holds_in_threads() -> None:

@@ -20,7 +20,7 @@ from cerberus_bench.slides.tissue import (
     find_tissue,
     overview,
     read_mask,
-    small_picture,
+    thumbnail,
 )
 
 
@@ -38,7 +38,7 @@ def of(pixels: Pixels, mpp: float = 8.0) -> np.ndarray:
 def test_tissue_is_found_and_glass_is_not() -> None:
     slide = with_islands()
     picture = overview(ArrayReader(slide, 0.5))
-    assert (picture.mpp, picture.px_read) == (8.0, slide.shape[0] * slide.shape[1])
+    assert (picture.mpp, picture.px_read) == (0.5, slide.shape[0] * slide.shape[1])
     mask = find_tissue(picture)
     assert mask.shape == (100, 125)
     assert mask[13:44, 19:50].all(), "the first island, 512 px = 32 px of the mask"
@@ -79,8 +79,8 @@ def test_a_coarse_level_is_cheaper_than_the_first(tmp_path: Path) -> None:
     slide = with_islands()
     path = write_pyramid(tmp_path / "a.tif", slide, 0.5, levels=5)
     picture = overview(open_slide(path))
-    assert picture.mpp == pytest.approx(8)
-    assert picture.px_read == 100 * 125
+    assert picture.mpp == pytest.approx(1), "the first level of these that is not level 0"
+    assert picture.px_read <= 800 * 1000 + 128 * 1800, "in whole cells"
     expected = find_tissue(overview(ArrayReader(slide, 0.5)))
     assert (find_tissue(picture) != expected).mean() < 0.01
 
@@ -135,9 +135,13 @@ def test_boxes_that_meet_tissue(
     assert inner <= found <= outer, "rounding may at most add what touches"
 
 
-def test_small_picture() -> None:
-    assert small_picture(glass(100, 400), 200).shape == (50, 200, 3)
-    assert small_picture(glass(100, 50), 200).shape == (100, 50, 3)
+def test_pictures_of_large_slides_are_at_8_mpp_and_thumbnails_no_larger_than_shown() -> None:
+    """50,000 px at 0.25 mpp would be 1,563 px at 8 mpp; 100,000 px are 3,125."""
+    assert overview(ArrayReader(glass(100, 50_000), 0.25)).pixels.shape[1] == 2400
+    large = overview(ArrayReader(glass(10, 100_000), 0.25))
+    assert (large.mpp, large.pixels.shape) == (8.0, (1, 3125, 3))
+    assert thumbnail(Overview(glass(100, 4800), 8.0, 0)).shape == (50, 2400, 3)
+    assert thumbnail(Overview(glass(100, 50), 8.0, 0)).shape == (100, 50, 3)
 
 
 def test_tissue_of_a_real_slide() -> None:

@@ -92,35 +92,74 @@ def train(
 
 
 def predict(
-    inputs: Annotated[list[Path], typer.Argument(help="Images, or folders of images.")],
+    inputs: Annotated[list[Path], typer.Argument(help="Images, whole slides, or folders of both.")],
     model: Annotated[str, typer.Option(help="Zoo name or model file.")],
     mpp: Annotated[
-        float, typer.Option(help="Microns per pixel of the images, which they do not state.")
-    ],
+        float | None,
+        typer.Option(
+            help="Microns per pixel: images do not state it; overrides what slides state."
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder to write below.")] = Path("predictions"),
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            help="Slides: image over the whole slide that is not 0 where there is tissue."
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Slides: do every N-th shard only; then run `merge`."),
+    ] = None,
+    shard_px: Annotated[
+        int, typer.Option(help="Slides: side of a shard at the model's mpp, a multiple of 1024.")
+    ] = 4096,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Slides: threads that cut out objects. Default: half the cores."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Slides: begin anew instead of going on.")
+    ] = False,
     mode: Mode = "exact",
     precision: Precision = "fp32",
     backend: Backend = "torch",
     trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
-    """Find nuclei, glands, lumina and signet ring cells in plain images: maps, tables, overlays."""
+    """Find nuclei, glands, lumina and signet ring cells in images, and all but the last in slides.
+
+    Images become label maps, tables and overlays; slides tables of objects with outlines. A slide
+    goes on where an earlier run stopped.
+    """
     from cerberus_bench.cli import show
+    from cerberus_bench.cli.slides import show_slides, slide_progress
     from cerberus_bench.workflows.models import find_model
     from cerberus_bench.workflows.networks import parity_warning
     from cerberus_bench.workflows.predict import predict as run
+    from cerberus_bench.workflows.predict_slides import SlideOptions, parse_part
 
     predictor = find_model(model, trust=trust, mode=mode, precision=precision, backend=backend)
     show.warn(parity_warning(predictor.info))
-    with show.progress() as progress:
-        done = run(inputs, predictor, out, mpp=mpp, progress=progress)
+    options = SlideOptions(
+        mpp=mpp,
+        mask=mask,
+        shard_px=shard_px,
+        part=None if shard is None else parse_part(shard),
+        workers=workers,
+        overwrite=overwrite,
+    )
+    with slide_progress() as (progress, on_slide):
+        done = run(inputs, predictor, out, options, progress=progress, slide_progress=on_slide)
     if as_json:
         show.print_json(done)
         return
-    tasks = sorted({task for row in done for task in row["objects"]})
-    rows = [[row["image"], *(row["objects"].get(task) for task in tasks)] for row in done]
-    show.table("", ["image", *tasks], rows)
-    show.out.print(f"label maps, objects.csv and overlay.png of each image -> {out}")
+    if images := [row for row in done if "image" in row]:
+        tasks = sorted({task for row in images for task in row["objects"]})
+        rows = [[row["image"], *(row["objects"].get(task) for task in tasks)] for row in images]
+        show.table("", ["image", *tasks], rows)
+        show.out.print(f"label maps, objects.csv and overlay.png of each image -> {out}")
+    show_slides([row for row in done if "slide" in row])
 
 
 def convert(

@@ -14,7 +14,7 @@ from cerberus_bench.loaders.columns import Row, to_row
 from cerberus_bench.loaders.folders import check_replaceable, whole_folder
 from cerberus_bench.loaders.harmonise import HARMONISER_VERSION, harmonise
 from cerberus_bench.loaders.metadata import TableMetadata, fingerprint_of, write_metadata
-from cerberus_bench.loaders.parallel import available_cores, in_order
+from cerberus_bench.loaders.parallel import in_order
 from cerberus_bench.loaders.reader import Listing, Reader, SourceImage
 from cerberus_bench.loaders.splits import (
     SPLITS,
@@ -29,6 +29,7 @@ from cerberus_bench.loaders.tally import WHOLE, Tally
 from cerberus_bench.loaders.writer import TableWriter
 from cerberus_bench.schema.dataset import DatasetSpec
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.machine import usable_cores
 from cerberus_bench.schema.tasks import TARGET_MPP
 
 Progress = Callable[[int, int, str], None]
@@ -105,7 +106,7 @@ def harmonise_source(
         raise DataError(f"--mpp {mpp} is out of range; give microns per pixel, 0.05 to 20")
     if workers is not None and workers < 1:
         raise DataError(f"--workers {workers} is out of range; give 1 or more")
-    started, workers = perf_counter(), workers or available_cores()
+    started, workers = perf_counter(), workers or usable_cores()
     tally = Tally()
     with SourceTree(source) if source else SourceTree.empty() as tree:
         listing = reader.find(tree)

@@ -7,7 +7,6 @@ Everything is done twice, with identical results: by the compiled kernel, and by
 where it is not built.
 """
 
-import os
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -19,6 +18,7 @@ from cerberus_bench.model_zoo import instances_compiled, instances_plain, kernel
 from cerberus_bench.model_zoo.instance_measures import Measures
 from cerberus_bench.model_zoo.region_rules import GLAND_RULES, LUMEN_RULES, RegionRules
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.machine import usable_cores
 
 MOST_PIXELS = 2**31 - 1
 """Of one map; its sides are shorter than half of that."""
@@ -191,8 +191,7 @@ def _threads(threads: int | None, n_pixels: int) -> int:
         return threads
     if n_pixels < THREAD_PIXELS:
         return 1
-    has_affinity = hasattr(os, "sched_getaffinity")
-    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return usable_cores()
 
 
 def _region_instances(

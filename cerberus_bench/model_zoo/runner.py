@@ -173,7 +173,7 @@ def _dense_maps(
     tasks = [task for task in SPLIT if task in wanted]
     if "lumen" in tasks and "gland" in loaded.label_spaces and "gland" not in tasks:
         tasks.append("gland")
-    outputs = [name for task in tasks for name in _outputs_of(loaded, task)]
+    outputs = [name for task in tasks for name in outputs_of(loaded, task)]
     if SIGNET_RING.name in wanted:
         outputs.append(BOX)
     if not outputs:
@@ -203,7 +203,8 @@ def _find_boxes(
     return map_points(boxes.reshape(-1, 2), work_shape, shape).reshape(-1, 4), scores
 
 
-def _outputs_of(loaded: LoadedModel, task: str) -> list[str]:
+def outputs_of(loaded: LoadedModel, task: str) -> list[str]:
+    """Names of the dense outputs of an instance task; of one class there is no type map."""
     has_types = len(loaded.label_spaces[task].classes) > 1
     return [f"{task}.instance", f"{task}.type"] if has_types else [f"{task}.instance"]
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import LabelSpace
 
 
@@ -32,3 +33,21 @@ class SlideFacts:
     def pixel_area_um2(self) -> float:
         """Area of one level-0 px, um2."""
         return self.mpp_x * self.mpp_y
+
+    def check_whole(self, shape: tuple[int, ...], what: str) -> None:
+        """Refuse what cannot be the whole slide: its sides are off by more than 2 px.
+
+        Args:
+            shape: (H, W, ...) of a picture.
+            what: it is, for the error.
+
+        Raises:
+            DataError: it has other proportions than the slide.
+        """
+        height, width = shape[:2]
+        scale = max(width / self.width, height / self.height)
+        if min(width - self.width * scale, height - self.height * scale) < -2:
+            raise DataError(
+                f"a {what} of {width} x {height} px is not the whole of {self.name}, which has"
+                f" {self.width} x {self.height} px. Give one of the whole slide."
+            )

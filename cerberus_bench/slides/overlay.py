@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from cerberus_bench.pictures.draw import Image, outline, rgb
 from cerberus_bench.pictures.overlay import class_colour
 from cerberus_bench.pictures.wording import class_name, task_name
-from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.record import check_image
 from cerberus_bench.schema.resample import resize_nearest
 from cerberus_bench.slides.facts import SlideFacts
@@ -76,10 +75,10 @@ def draw_overlay(objects: Path, thumbnail: Image, mask: NDArray[np.bool_] | None
     """
     facts = read_facts(objects)
     check_image(thumbnail, "thumbnail")
-    _check_proportions(facts, thumbnail.shape, "picture")
+    facts.check_whole(thumbnail.shape, "picture")
     picture = _faded(thumbnail)
     if mask is not None:
-        _check_proportions(facts, mask.shape, "tissue mask")
+        facts.check_whole(mask.shape, "tissue mask")
         looked_at = resize_nearest(mask, picture.shape[:2]).astype(np.uint8)
         picture = outline(picture, looked_at, MASK_COLOUR, thickness=2)
     found = _Found(facts, thumbnail.shape)
@@ -166,17 +165,6 @@ def _by_kind(rows: pa.Table) -> Iterator[tuple[Kind, pa.Table]]:
     for pair in np.unique(np.stack(codes, axis=1), axis=0).tolist():
         some = rows.filter(pa.array((codes[0] == pair[0]) & (codes[1] == pair[1])))
         yield (some["task"][0].as_py(), some["class"][0].as_py()), some
-
-
-def _check_proportions(facts: SlideFacts, shape: tuple[int, ...], what: str) -> None:
-    """Refuse what cannot be the whole slide: its sides are off by more than 2 px."""
-    height, width = shape[:2]
-    scale = max(width / facts.width, height / facts.height)
-    if min(width - facts.width * scale, height - facts.height * scale) < -2:
-        raise DataError(
-            f"a {what} of {width} x {height} px is not the whole of {facts.name}, which has"
-            f" {facts.width} x {facts.height} px. Give one of the whole slide."
-        )
 
 
 def _faded(image: Image) -> Image:

@@ -1,6 +1,6 @@
 """Pixels of a slide on a grid of any resolution, the same bytes whatever region is asked for."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, floor
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cerberus_bench.slides.grid import SAME_MPP, Box, WorkGrid
 from cerberus_bench.slides.reader import Pixels, SlideReader
 
+Mapper = Callable[[Callable[[Box], int], Iterable[Box]], Iterable[int]]
 BAND_PX = 2**23
 """Level px that are averaged at once, which bounds the memory that this takes."""
 WHITE = 255
@@ -59,11 +60,12 @@ class GridPixels:
         self._ratio = float(round(ratio)) if abs(ratio - round(ratio)) < 1e-9 else ratio
         """Level px a grid px."""
 
-    def read(self, boxes: Iterable[Box]) -> Region:
+    def read(self, boxes: Iterable[Box], mapper: Mapper = map) -> Region:
         """Read what some boxes cover, every pixel once.
 
         Args:
             boxes: at least one, px of the grid; they may overlap and reach beyond the slide.
+            mapper: the builtin `map`, or that of an executor to read in several threads.
         """
         boxes = list(boxes)
         outer = Box(
@@ -73,13 +75,13 @@ class GridPixels:
             max(b.x1 for b in boxes),
         )
         pixels = np.full((outer.height, outer.width, 3), WHITE, np.uint8)
-        px_read = 0
-        for box in disjoint(boxes):
-            for part in self._bands(box.meet(self._grid.box)):
-                averaged, n = self._averaged(part)
-                pixels[part.within(outer)] = averaged
-                px_read += n
-        return Region(outer, pixels, px_read, self._ratio**2)
+        parts = [p for box in disjoint(boxes) for p in self._bands(box.meet(self._grid.box))]
+
+        def read(part: Box) -> int:
+            pixels[part.within(outer)], px_read = self._averaged(part)
+            return px_read
+
+        return Region(outer, pixels, sum(mapper(read, parts)), self._ratio**2)
 
     def _bands(self, box: Box) -> Iterator[Box]:
         if box.area:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerberus_bench.schema.errors import DataError
-from cerberus_bench.schema.resample import resize_image
+from cerberus_bench.schema.resample import resize_image, scaled_shape
 from cerberus_bench.slides.grid import Box, WorkGrid
 from cerberus_bench.slides.pixels import GridPixels
 from cerberus_bench.slides.reader import Pixels, SlideReader
@@ -26,6 +26,8 @@ RULE = "saturation-otsu/1"
 """Name of the rule and its version; a change of any constant below raises it."""
 MASK_MPP = 8.0
 """Microns per pixel of the picture that the rule looks at."""
+PICTURE_PX = 2400
+"""The picture of a small slide is finer, up to this longest side: it is also what people see."""
 PREVIEW_MPP = 32.0
 """The file's own small picture may be this coarse, where no level but the first is there."""
 PREVIEW_ASPECT = 0.02
@@ -57,29 +59,37 @@ class Overview:
 
 
 def overview(reader: SlideReader) -> Overview:
-    """A picture of the whole slide at about 8 mpp, at the least cost.
+    """A picture of the whole slide at about 8 mpp, finer where the slide is small, at least cost.
 
-    From a coarse level; else the file's own small picture, where it has the slide's aspect ratio;
+    From a reduced level; else the file's own small picture, where it has the slide's aspect ratio;
     else from all of level 0, band by band.
     """
     mpp = sum(reader.mpp) / 2
-    grid = WorkGrid(*reader.size_px, max(1.0, MASK_MPP / mpp))
-    if all(level.downsample > grid.factor for level in reader.levels[1:]):
+    coarsest = max(1.0, MASK_MPP / mpp)
+    factor = min(max(1.0, max(reader.size_px) / PICTURE_PX), coarsest)
+    reduced = [d for level in reader.levels[1:] if (d := level.downsample) <= coarsest]
+    if reduced:
+        factor = max(factor, min(reduced))
+    else:
         preview = reader.preview()
         if preview is not None and _shows_all(preview, reader):
             return Overview(preview, mpp * reader.size_px[0] / preview.shape[1], 0)
+    grid = WorkGrid(*reader.size_px, factor)
     region = GridPixels(reader, grid).read([grid.box])
-    return Overview(region.pixels, mpp * grid.factor, region.px_read)
+    return Overview(region.pixels, mpp * factor, region.px_read)
 
 
 def find_tissue(picture: Overview) -> NDArray[np.bool_]:
     """Tissue by the rule of this module.
 
     Returns:
-        (H, W) of the picture, True on tissue.
+        (H, W) over the whole slide, True on tissue; at 8 mpp, or coarser where the picture is.
     """
-    mpp = picture.mpp
-    saturation = cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2HSV)[..., 1]
+    pixels, mpp = picture.pixels, picture.mpp
+    if mpp < MASK_MPP:
+        shape = (pixels.shape[0], pixels.shape[1])
+        pixels, mpp = resize_image(pixels, scaled_shape(shape, mpp, MASK_MPP)), MASK_MPP
+    saturation = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)[..., 1]
     smooth = cv2.medianBlur(np.ascontiguousarray(saturation), _odd(SMOOTH_UM / mpp))
     otsu, _ = cv2.threshold(smooth, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     mask = (smooth > np.clip(otsu, *SATURATION)).astype(np.uint8)
@@ -109,9 +119,10 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     return np.asarray(values != 0)
 
 
-def small_picture(pixels: Pixels, max_side: int) -> Pixels:
-    """The picture with its longest side at most `max_side` px."""
-    share = max_side / max(pixels.shape[:2])
+def thumbnail(picture: Overview) -> Pixels:
+    """The picture with its longest side at most `PICTURE_PX`."""
+    pixels = picture.pixels
+    share = PICTURE_PX / max(pixels.shape[:2])
     if share >= 1:
         return pixels
     height, width = (max(1, round(side * share)) for side in pixels.shape[:2])

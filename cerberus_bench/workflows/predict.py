@@ -1,4 +1,4 @@
-"""`predict`: plain images to label maps, object tables and overlays."""
+"""`predict`: images to label maps, object tables and overlays; slides to objects."""
 
 import json
 import shutil
@@ -14,9 +14,17 @@ from cerberus_bench.schema.prediction import Prediction
 from cerberus_bench.schema.record import Coverage, Record, check_image
 from cerberus_bench.schema.tasks import SIGNET_RING
 from cerberus_bench.workflows.models import Predictor
+from cerberus_bench.workflows.predict_slides import (
+    DEFAULT,
+    SlideOptions,
+    SlideProgress,
+    predict_slide,
+)
 from cerberus_bench.workflows.progress import Progress, tracked
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+SLIDE_SUFFIXES = (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".svslide", ".vms", ".vmu", ".dcm")
+"""What is looked for in folders; what a file is, its content decides."""
 MAX_PIXELS = 100_000_000
 OUTLINES = {"gland": "#2b8a3e", "lumen": "#212529", "nuclei": "#e03131"}
 """Colours of the overlay, back to front; boxes come last."""
@@ -30,43 +38,73 @@ def predict(
     inputs: Sequence[Path],
     model: Predictor,
     out: Path,
+    options: SlideOptions = DEFAULT,
     *,
-    mpp: float,
     progress: Progress | None = None,
+    slide_progress: SlideProgress | None = None,
 ) -> list[dict[str, Any]]:
-    """Write `<out>/<image>/` for every image: 16-bit maps, `objects.csv`, `overlay.png`.
+    """Write `<out>/<name>/` for every image and every whole slide, told apart by content.
+
+    Images: 16-bit maps, `objects.csv`, `overlay.png`. Slides: see `predict_slide`.
 
     Signet ring cells, where the model finds them, are in `boxes.csv`: x0 y0 x1 y1, px, and a score.
 
     Args:
-        inputs: image files, or folders of them.
+        inputs: files, or folders of them.
         model: what predicts.
         out: folder to write below.
-        mpp: microns per pixel of the images, which plain images do not state.
-        progress: how far it is.
+        options: mpp, which plain images need, for they do not state it; the rest is for slides.
+        progress: how many inputs are done.
+        slide_progress: how far a slide is.
 
     Raises:
-        DataError: an input is missing, no image, or too large.
+        DataError: an input is missing, neither image nor slide, or too large; or its resolution is
+            not known.
     """
-    files = _image_files(inputs)
+    files = _input_files(inputs)
     names = [file.stem for file in files]
     if len(set(names)) != len(names):
         raise DataError("two inputs have the same name; predict them into different folders")
-    steps = tracked(files, "predict", progress)
-    return [_predict_file(file, model, out / file.stem, mpp) for file in steps]
+    kinds = [_is_slide(file) for file in files]
+    if not all(kinds) and options.mpp is None:
+        raise DataError(
+            f"{files[kinds.index(False)]} is a plain image, which does not state its resolution."
+            " Give microns per pixel: --mpp 0.5 (mpp=0.5)."
+        )
+    if sum(kinds) > 1 and options.mask is not None:
+        raise DataError("a mask is of one slide: predict the slides one by one")
+    rows = []
+    for file, is_slide in tracked(list(zip(files, kinds, strict=True)), "predict", progress):
+        if is_slide:
+            rows.append(predict_slide(file, model, out, options, progress=slide_progress))
+        else:
+            assert options.mpp is not None
+            rows.append(_predict_file(file, model, out / file.stem, options.mpp))
+    return rows
 
 
-def _image_files(inputs: Sequence[Path]) -> list[Path]:
+def _is_slide(file: Path) -> bool:
+    from cerberus_bench.slides.reader import is_slide
+
+    return is_slide(file)
+
+
+def _input_files(inputs: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            files += sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+            files += sorted(
+                p for p in path.iterdir() if p.suffix.lower() in (*SUFFIXES, *SLIDE_SUFFIXES)
+            )
         elif path.is_file():
             files.append(path)
         else:
             raise DataError(f"{path} does not exist")
     if not files:
-        raise DataError(f"no images in {', '.join(map(str, inputs))} (looked for {SUFFIXES})")
+        raise DataError(
+            f"no images or slides in {', '.join(map(str, inputs))} (looked for"
+            f" {' '.join((*SUFFIXES, *SLIDE_SUFFIXES))})"
+        )
     return files
 
 

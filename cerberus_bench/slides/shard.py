@@ -1,0 +1,228 @@
+"""One shard of a slide: pixels to probabilities to objects. Each step is a function of the slide.
+
+A shard reads the windows that its core and a halo around it need, each pixel once. Nothing that it
+computes depends on how the slide was cut into shards: see `grid`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from cerberus_bench.model_zoo.backends import Probabilities
+from cerberus_bench.slides.folder import ShardRecord, SlideFolder
+from cerberus_bench.slides.grid import HALO_PX, Box
+from cerberus_bench.slides.model import SlideModel
+from cerberus_bench.slides.nuclei import NucleiMaps, nuclei_table
+from cerberus_bench.slides.pixels import GridPixels, Mapper, Region
+from cerberus_bench.slides.plan import Plan, windows_meeting
+from cerberus_bench.slides.reader import SlideReader
+from cerberus_bench.slides.regions import REGION_RULES, RegionMaps, write_regions
+from cerberus_bench.slides.tissue import TissueCounts
+
+NUCLEI_FILE, REGIONS_FILE, TISSUE_FILE = "nuclei.parquet", "regions.parquet", "tissue.parquet"
+
+
+@dataclass(frozen=True)
+class SlideWork:
+    """All that the shards of a slide are computed from."""
+
+    reader: SlideReader
+    model: SlideModel
+    plan: Plan
+    folder: SlideFolder
+    tissue: TissueCounts
+    pixels: GridPixels
+    part: tuple[int, int] | None = None
+    """i, n of `--shard i/n`."""
+
+    @classmethod
+    def of(
+        cls,
+        reader: SlideReader,
+        model: SlideModel,
+        folder: SlideFolder,
+        part: tuple[int, int] | None = None,
+    ) -> "SlideWork":
+        """Work on a slide that is planned.
+
+        Args:
+            reader: the slide.
+            model: the network.
+            folder: with the plan and the tissue.
+            part: i, n of `--shard i/n`.
+        """
+        plan = folder.plan()
+        tissue = TissueCounts(folder.tissue(), plan.grid)
+        return cls(reader, model, plan, folder, tissue, GridPixels(reader, plan.grid), part)
+
+    def windows(self, index: int) -> list[Box]:
+        """Kept boxes of the windows that a shard needs, in raster order."""
+        halo = HALO_PX if "nuclei" in self.plan.model.label_spaces else 0
+        seen = self.plan.shards[index].grown(halo).meet(self.plan.grid.box)
+        return list(windows_meeting(seen, self.plan.lattice, self.tissue))
+
+
+@dataclass(frozen=True, slots=True)
+class ShardPixels:
+    """A shard after reading."""
+
+    index: int
+    windows: list[Box]
+    """Kept boxes, work px."""
+    region: Region
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShardMaps:
+    """A shard after the network."""
+
+    index: int
+    windows: list[Box]
+    nuclei: NucleiMaps | None
+    regions: RegionMaps | None
+    places: list[tuple[float, float]]
+    """x, y in work px of the centres of windows, where the tissue is classified."""
+    place_classes: NDArray[np.float32]
+    """(places, classes) probabilities."""
+    px_read: int
+    px_needed: float
+    seconds: float
+
+
+def run_shard(work: SlideWork, index: int) -> int:
+    """Do one shard from pixels to files.
+
+    Args:
+        work: the slide.
+        index: of the shard in the plan.
+
+    Returns:
+        How many nuclei it owns.
+
+    Raises:
+        DataError: the slide is damaged there.
+    """
+    return finish_shard(work, infer_shard(work, read_shard(work, index)))
+
+
+def read_shard(work: SlideWork, index: int, mapper: Mapper = map) -> ShardPixels:
+    """Read what a shard needs.
+
+    Args:
+        work: the slide.
+        index: of the shard.
+        mapper: the builtin `map`, or that of an executor to read in several threads.
+    """
+    begin = perf_counter()
+    windows = work.windows(index)
+    seen = [kept.grown(work.plan.layout.margin_px) for kept in windows]
+    region = work.pixels.read(seen, mapper)
+    return ShardPixels(index, windows, region, perf_counter() - begin)
+
+
+def infer_shard(
+    work: SlideWork, shard: ShardPixels, on_windows: Callable[[int], object] = lambda n: None
+) -> ShardMaps:
+    """Run the network on a shard's windows.
+
+    Args:
+        work: the slide.
+        shard: what was read.
+        on_windows: told after every batch how many windows it had.
+    """
+    begin = perf_counter()
+    plan, core = work.plan, work.plan.shards[shard.index]
+    tasks = plan.model.label_spaces
+    nuclei = NucleiMaps.blank(core, plan.grid, work.model.outputs) if "nuclei" in tasks else None
+    regions = RegionMaps(core, work.model.outputs) if set(REGION_RULES) & set(tasks) else None
+    places: list[tuple[float, float]] = []
+    rows: list[NDArray[np.float32]] = []
+    for batch, found in _batches(work, shard):
+        for i, kept in enumerate(batch):
+            maps = {name: values[i] for name, values in found.items()}
+            tissue = maps.pop("tissue", None)
+            if nuclei is not None:
+                nuclei.put(kept, maps)
+            if regions is not None:
+                regions.put(kept, maps)
+            y, x = (kept.y0 + kept.y1) / 2, (kept.x0 + kept.x1) / 2
+            if tissue is not None and core.y0 <= y < core.y1 and core.x0 <= x < core.x1:
+                places.append((x, y))
+                rows.append(tissue)
+        on_windows(len(batch))
+    return ShardMaps(
+        index=shard.index,
+        windows=shard.windows,
+        nuclei=nuclei,
+        regions=regions,
+        places=places,
+        place_classes=np.array(rows, np.float32),
+        px_read=shard.region.px_read,
+        px_needed=shard.region.px_per_px * sum(kept.meet(core).area for kept in shard.windows),
+        seconds=shard.seconds + perf_counter() - begin,
+    )
+
+
+def finish_shard(work: SlideWork, shard: ShardMaps) -> int:
+    """Cut the objects of a shard out of its maps and write its files.
+
+    Returns:
+        How many nuclei it owns.
+    """
+    begin = perf_counter()
+    writers: dict[str, Callable[[Path], object]] = {}
+    n_nuclei = 0
+    if shard.nuclei is not None:
+        nuclei = nuclei_table(work.plan.shards[shard.index], shard.nuclei, work.plan, shard.windows)
+        writers[NUCLEI_FILE] = partial(pq.write_table, nuclei, compression="zstd")
+        n_nuclei = len(nuclei)
+    if shard.regions is not None:
+        writers[REGIONS_FILE] = partial(write_regions, shard.regions.table())
+    if "tissue" in work.plan.model.label_spaces:
+        writers[TISSUE_FILE] = partial(pq.write_table, _tissue_table(work.plan, shard))
+    work.folder.write_shard(
+        shard.index,
+        writers,
+        lambda hashes: ShardRecord(
+            files=hashes,
+            seconds=shard.seconds + perf_counter() - begin,
+            px_read=shard.px_read,
+            px_needed=shard.px_needed,
+            n_nuclei=n_nuclei,
+            part=work.part,
+        ),
+    )
+    return n_nuclei
+
+
+def _batches(
+    work: SlideWork, shard: ShardPixels
+) -> Iterator[tuple[Sequence[Box], dict[str, Probabilities]]]:
+    """Windows with their probabilities, batch by batch, all batches of one shape."""
+    layout, outer = work.plan.layout, shard.region.box
+    side = work.plan.lattice.window_px
+    windows = iter(shard.windows)
+    while batch := list(islice(windows, layout.windows_a_batch)):
+        pixels = np.zeros((layout.windows_a_batch, side, side, 3), np.uint8)
+        for i, kept in enumerate(batch):
+            pixels[i] = shard.region.pixels[kept.grown(layout.margin_px).within(outer)]
+        yield batch, work.model.network(pixels, work.model.outputs, layout.margin_px)
+
+
+def _tissue_table(plan: Plan, shard: ShardMaps) -> pa.Table:
+    """x, y in level-0 px, and the probability of each class."""
+    classes = plan.model.label_spaces["tissue"]
+    level0 = plan.grid.to_level0(np.array(shard.places, np.float64).reshape(-1, 2))
+    values: NDArray[Any] = shard.place_classes.reshape(-1, len(classes))
+    columns = {"x": level0[:, 0], "y": level0[:, 1]}
+    return pa.table(columns | {name: values[:, i] for i, name in enumerate(classes)})
