@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import data, instances, phantom, scores
+from benchmarks import data, instances, phantom, scores, training
 from benchmarks.timing import Row, markdown, show
 
 BENCHMARKS: dict[str, tuple[str, Callable[[], Iterable[Row]]]] = {
     "scores": ("Scores", scores.rows),
     "data": ("Training input", data.rows),
     "instances": ("Maps to instances", instances.rows),
+    "training": ("Training", training.rows),
     "phantom": ("Phantom", phantom.rows),
 }
 
@@ -56,7 +57,20 @@ def machine() -> str:
     """What the figures were measured on."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     day = datetime.now(UTC).date().isoformat()
-    return f"{day}, {platform.machine()}, {cores} cores, Python {platform.python_version()}"
+    kind = " with ".join([platform.machine(), *filter(None, [extensions()])])
+    return f"{day}, {kind}, {cores} cores, Python {platform.python_version()}"
+
+
+def extensions() -> str:
+    """Vector and matrix instructions of the CPU that matter to networks; empty where unknown."""
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="ascii").split())
+    except OSError:
+        return ""
+    return ", ".join(
+        name if name in flags else f"no {name}"
+        for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+    )
 
 
 if __name__ == "__main__":

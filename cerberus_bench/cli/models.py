@@ -54,6 +54,13 @@ def train(
         bool, typer.Option("--freeze-encoder", help="Train decoders and heads only.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where OUT stopped.")] = False,
+    tensorboard: Annotated[
+        bool | None,
+        typer.Option(
+            "--tensorboard/--no-tensorboard",
+            help="Events for TensorBoard beside the CSV logs. Default: if it is installed.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train one network on one or more tasks. Never opens a test split."""
@@ -77,6 +84,7 @@ def train(
             encoder_weights=encoder_weights,
             freeze_encoder=freeze_encoder,
             resume=resume,
+            tensorboard=tensorboard,
             on_progress=on_progress,
         )
     if done["rank"]:

@@ -242,7 +242,7 @@ class ValidationPlan:
             pools = _pools_of(task, self.entries)
             for pool in pools:
                 tiles = [Window(e, view) for e in pool for view in tile_views(e.shape, crop)]
-                chosen.update(dict.fromkeys(_thinned(tiles, max(1, limit // len(pools)))))
+                chosen.update(dict.fromkeys(thinned(tiles, max(1, limit // len(pools)))))
         return list(chosen)
 
     @cached_property
@@ -253,7 +253,7 @@ class ValidationPlan:
             for e in self.entries
             if PATCH in e.outputs
         ]
-        return _thinned(patches, self.recipe.schedule.validation_windows)
+        return thinned(patches, self.recipe.schedule.validation_windows)
 
     def batches(self, maker: BatchMaker) -> Iterator[Batch]:
         """All of it, in batches of the recipe's sizes."""
@@ -274,7 +274,8 @@ def tile_views(shape: tuple[int, int], side: int) -> list[View]:
     return [View(float(x), float(y)) for y in rows for x in columns]
 
 
-def _thinned(windows: list[Window], limit: int) -> list[Window]:
+def thinned(windows: list[Window], limit: int) -> list[Window]:
+    """At most `limit` of the windows, evenly spaced among them."""
     if len(windows) <= limit:
         return windows
     return [windows[i] for i in np.linspace(0, len(windows) - 1, limit).round().astype(int)]

@@ -44,6 +44,8 @@ class TrainConfig:
     """Start with this encoder; see `load_encoder`."""
     freeze_encoder: bool = False
     """Train decoders and heads only."""
+    tensorboard: bool | None = None
+    """Write TensorBoard events as well; None = if TensorBoard is installed."""
     licence: str | None = None
     provenance: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
 

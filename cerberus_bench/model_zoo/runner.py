@@ -68,7 +68,7 @@ def predict_image(
     work_shape = scaled_shape(shape, mpp, loaded.mpp)
     work = image if work_shape == shape else resize_image(image, work_shape)
     maps = _dense_maps(loaded, network, work, wanted, options)
-    found = _find_instances(maps)
+    found = find_instances(maps)
     boxes, box_scores = _find_boxes(maps, work_shape, shape)
     tissue = None
     if "tissue" in wanted:
@@ -181,8 +181,13 @@ def _dense_maps(
     return run_model(network, image, outputs, options.tiling(loaded), batch_px=options.batch_px)
 
 
-def _find_instances(maps: Mapping[str, Probabilities]) -> dict[str, PredictedInstances]:
-    """Objects of the instance tasks that there are maps of."""
+def find_instances(maps: Mapping[str, Probabilities]) -> dict[str, PredictedInstances]:
+    """Objects of the instance tasks that there are maps of.
+
+    Args:
+        maps: probabilities on one grid, as `run_model` returns them. Lumina outside glands are
+            removed where there are glands too.
+    """
     labels = {
         task: split(maps[f"{task}.instance"][..., 1:])
         for task, split in SPLIT.items()

@@ -30,18 +30,32 @@ def instance_target(labels: NDArray[np.uint16], kernel_size: int) -> NDArray[np.
     The definition is per instance: inner = erosion, contour = dilation without erosion, contour
     wins. A pixel whose neighbourhood holds one label only is in the erosion of that label and in
     no dilation of another; one whose neighbourhood holds several, of which one is not background,
-    is on a contour. So a minimum and a maximum filter decide, whatever the number of instances.
-    What lies outside the map is unknown and makes no contour.
+    is on a contour. It holds several where two of its adjacent pixels differ, because the kernel
+    is connected. So two dilations of the places where labels meet decide, whatever the number of
+    instances. What lies outside the map is unknown and makes no contour.
 
     Args:
         labels: (H, W) label map, 0 = background.
         kernel_size: side of the elliptical kernel, px, odd.
     """
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (kernel_size, kernel_size))
-    lowest, highest = cv2.erode(labels, kernel), cv2.dilate(labels, kernel)
-    target = np.where(lowest == highest, np.uint8(INNER), np.uint8(CONTOUR))
-    target[highest == 0] = 0
+    kernel: NDArray[np.uint8] = cv2.getStructuringElement(
+        cv2.MORPH_ELLIPSE, (kernel_size, kernel_size)
+    ).astype(np.uint8)
+    contour = _meets(labels, kernel, axis=1) | _meets(labels, kernel, axis=0)
+    target: NDArray[np.uint8] = (labels > 0) * np.uint8(INNER)
+    np.maximum(target, contour * np.uint8(CONTOUR), out=target)
     return target
+
+
+def _meets(labels: NDArray[np.uint16], kernel: NDArray[np.uint8], axis: int) -> NDArray[np.uint8]:
+    """1 where the kernel, laid on a pixel, holds two neighbours along an axis that differ."""
+    here = (slice(None),) * axis + (slice(1, None),)
+    before = (slice(None),) * axis + (slice(None, -1),)
+    differs = np.zeros(labels.shape, np.uint8)
+    differs[here] = labels[here] != labels[before]
+    both = np.zeros_like(kernel)
+    both[here] = kernel[here] & kernel[before]
+    return cv2.dilate(differs, both).astype(np.uint8, copy=False)
 
 
 def compact_labels(labels: NDArray[np.int32], name: str) -> NDArray[np.uint16]:

@@ -14,7 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cerberus_bench.model_zoo.batches import (
@@ -27,6 +29,7 @@ from cerberus_bench.model_zoo.batches import (
 )
 from cerberus_bench.model_zoo.cerberus import Cerberus
 from cerberus_bench.model_zoo.checkpoint import load_model, make_card, save_model
+from cerberus_bench.model_zoo.glimpses import Glimpse, GlimpsePlan
 from cerberus_bench.model_zoo.initial_encoder import freeze_encoder, load_encoder
 from cerberus_bench.model_zoo.objective import Objective
 from cerberus_bench.model_zoo.precision import choose_device, choose_precision
@@ -44,20 +47,19 @@ from cerberus_bench.model_zoo.run_facts import (
     taught_outputs,
     wanted_outputs,
 )
+from cerberus_bench.model_zoo.run_log import RunLog, use_tensorboard
 from cerberus_bench.model_zoo.samples import SampleStore, codes_of
 from cerberus_bench.model_zoo.step import GradientMaker, Part
-from cerberus_bench.model_zoo.training_state import (
-    CsvLog,
-    TrainingState,
-    learning_rate,
-    make_optimiser,
-)
+from cerberus_bench.model_zoo.training_state import TrainingState, learning_rate, make_optimiser
 from cerberus_bench.model_zoo.validation import Validation, validate
 from cerberus_bench.schema.errors import CerberusBenchError, DataError
 from cerberus_bench.schema.model import ModelCard
 from cerberus_bench.schema.record import RecordSource
 
 CHECKPOINT, MODEL = "checkpoint.pt", "model.pt"
+
+Draw = Callable[[Sequence[Glimpse]], NDArray[np.uint8]]
+"""Draws what a network makes of some windows as one (H, W, 3) RGB picture."""
 
 
 def train(
@@ -68,8 +70,9 @@ def train(
     *,
     resume: bool = False,
     on_progress: Callable[[TrainProgress], None] | None = None,
+    draw: Draw | None = None,
 ) -> TrainResult:
-    """Train a model and write `model.pt` (best by validation), `checkpoint.pt` and CSV logs.
+    """Train a model and write `model.pt` (best by validation), `checkpoint.pt` and logs (`RunLog`).
 
     Only the outputs that some training record has truth for are made.
 
@@ -80,13 +83,15 @@ def train(
         out: folder, made if needed.
         resume: go on from the checkpoint in `out`.
         on_progress: called after every step.
+        draw: makes the picture that is kept of every validation; none are kept when None.
 
     Raises:
         DataError: a task has no truth, there is nothing to validate on, `out` already holds a run,
-            or its checkpoint is of another run.
+            its checkpoint is of another run, or TensorBoard is asked for and not installed.
         CerberusBenchError: the loss stopped being finite.
     """
     started = time.monotonic()
+    use_tensorboard(config.tensorboard)  # before anything is read, say what is not installed
     out.mkdir(parents=True, exist_ok=True)
     if not resume and (out / CHECKPOINT).exists():
         raise DataError(f"{out} already holds a run. Add --resume, or train into another folder.")
@@ -94,7 +99,7 @@ def train(
         torch.set_num_threads(config.threads)
     with torch.random.fork_rng():
         processes = start_processes(config.device)
-        run = _Run(config, train_sources, validation_sources, out, started, processes)
+        run = _Run(config, train_sources, validation_sources, out, started, processes, draw)
         if resume:
             run.state.load(out / CHECKPOINT, run.identity)
         return run.go(on_progress)
@@ -111,10 +116,12 @@ class _Run:
         out: Path,
         started: float,
         processes: Processes,
+        draw: Draw | None,
     ) -> None:
         self.config, self.recipe, self.out = config, config.recipe, out
         self.processes, self.n_parts = processes, parts_of(config, processes)
         self._started = started
+        self._draw = draw
         self._earlier = 0.0
         self._waited = self._stepped = 0.0
         wanted = wanted_outputs(config)
@@ -126,6 +133,12 @@ class _Run:
         self._maker = BatchMaker(train_store, self.recipe)
         self._validation_plan = ValidationPlan(validation_store.entries, self.recipe)
         self._validation_maker = BatchMaker(validation_store, self.recipe)
+        self._glimpses = GlimpsePlan(
+            validation_store,
+            self._validation_plan,
+            self._validation_maker,
+            self.recipe.batches.crop,
+        )
         check_validation(self.outputs, validation_store)
         self.unvalidated = tuple(
             name for name in self.outputs if not has_truth(name, validation_store)
@@ -148,7 +161,7 @@ class _Run:
         """Step until the run is over."""
         state = self.state
         self._earlier = state.seconds
-        log, validation_log = self._logs()
+        log = self._log()
         batches = prefetched(self._batches, state.step)
         fraction = self._fraction()
         try:
@@ -164,23 +177,22 @@ class _Run:
                 fraction = min(self._fraction(), 1.0)
                 row = {"step": state.step, "seconds": state.seconds, "learning_rate": rate}
                 if log:
-                    log.add({**row, "waited": waited, "loss": total, **losses})
-                validation = self._validate_if_due(fraction, validation_log)
+                    log.step({**row, "waited": waited, "loss": total, **losses})
+                validation = self._validate_if_due(fraction, log)
                 if on_progress is not None and not self.processes.rank:
                     on_progress(self._progress(fraction, rate, total, losses, validation, waited))
         finally:
             batches.close()
+            if log:
+                log.close()
         return self._result()
 
-    def _logs(self) -> tuple[CsvLog | None, CsvLog | None]:
+    def _log(self) -> RunLog | None:
         """Of the first process; the others write nothing."""
-        columns = ["step", "seconds", "learning_rate", "waited", "loss", *self.outputs]
         if self.processes.rank:
-            return None, None
-        log = CsvLog(self.out / "log.csv", columns, self.state.step)
-        columns = ["step", "seconds", "score", *self.outputs]
-        columns += [f"loss {name}" for name in self.outputs]
-        return log, CsvLog(self.out / "validation.csv", columns, self.state.step)
+            return None
+        events = use_tensorboard(self.config.tensorboard)
+        return RunLog(self.out, self.outputs, self.state.step, tensorboard=events)
 
     def _progress(
         self,
@@ -258,7 +270,7 @@ class _Run:
             f" in the recipe; the last good weights are in {self.out}, the batch is {saved.name}."
         )
 
-    def _validate_if_due(self, fraction: float, log: CsvLog | None) -> Validation | None:
+    def _validate_if_due(self, fraction: float, log: RunLog | None) -> Validation | None:
         """Validate at even fractions of the run; keep the best model and a checkpoint.
 
         The first process does it and the others wait.
@@ -272,7 +284,7 @@ class _Run:
         self.processes.wait()
         return result
 
-    def _validate(self, log: CsvLog) -> Validation:
+    def _validate(self, log: RunLog) -> Validation:
         state = self.state
         result = validate(
             state.average,
@@ -287,7 +299,10 @@ class _Run:
             save_model(self.out / MODEL, state.average, self._card(result))
         row = {"step": state.step, "seconds": state.seconds, "score": result.score}
         losses = {f"loss {name}": loss for name, loss in result.losses.items()}
-        log.add({**row, **result.scores, **losses})
+        picture = None
+        if self._draw is not None:
+            picture = self._draw(self._glimpses.look(state.average, self.objective))
+        log.validation({**row, **result.scores, **losses}, picture)
         state.save(self.out / CHECKPOINT, self.identity)
         return result
 

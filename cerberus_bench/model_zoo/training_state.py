@@ -1,8 +1,6 @@
 """What a run is at a moment: weights, their average, optimiser, counters; and how it is kept."""
 
-import csv
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -114,33 +112,3 @@ def learning_rate(recipe: Optimiser, schedule: Schedule, fraction: float) -> flo
     place = (fraction - schedule.warmup) / max(1 - schedule.warmup, 1e-9)
     floor = schedule.final
     return peak * (floor + (1 - floor) * (1 + math.cos(math.pi * min(place, 1))) / 2)
-
-
-class CsvLog:
-    """A CSV file that a resumed run goes on with; rows after its checkpoint are dropped.
-
-    Args:
-        path: the file.
-        columns: header; the first column is the step.
-        after: keep rows up to this step; 0 starts anew.
-    """
-
-    def __init__(self, path: Path, columns: list[str], after: int) -> None:
-        self._path = path
-        self._columns = columns
-        rows = []
-        if after and path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = [row for row in csv.DictReader(file) if int(row["step"]) <= after]
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(rows)
-
-    def add(self, row: Mapping[str, float]) -> None:
-        """Append a row; a column that it lacks stays empty."""
-        shown = {
-            name: value if isinstance(value, int) else f"{value:.6g}" for name, value in row.items()
-        }
-        with self._path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, self._columns).writerow(shown)

@@ -34,13 +34,14 @@ def train(
     encoder_weights: Path | None = None,
     freeze_encoder: bool = False,
     resume: bool = False,
+    tensorboard: bool | None = None,
     progress: Progress | None = None,
     on_progress: "Callable[[TrainProgress], None] | None" = None,
 ) -> dict[str, Any]:
     """Train on the train splits, choose weights on the validation splits, never open a test split.
 
     Args:
-        out: folder for `model.pt`, the checkpoint and the logs.
+        out: folder for `model.pt`, the checkpoint, the logs and a picture of every validation.
         data: dataset names or harmonised folders; the recipe's, else the phantom, when empty.
         tasks: tasks to learn; the recipe's, else all of the architecture, when empty.
         arch: name of the zoo; the recipe's, else cerberus-tiny, when None.
@@ -55,6 +56,7 @@ def train(
             is the start. What a model file has seen counts as seen by the new model.
         freeze_encoder: train decoders and heads only.
         resume: go on from the checkpoint in `out`.
+        tensorboard: write TensorBoard events as well; if it is installed, when None.
         progress: told while the phantom is made.
         on_progress: called after every step.
 
@@ -63,12 +65,14 @@ def train(
 
     Raises:
         DataError: a name is unknown, a split is empty, the data does not teach a task, or a folder
-            has other folds than this version and holds records that `fold` tests on.
+            has other folds than this version and holds records that `fold` tests on, or TensorBoard
+            is asked for and not installed.
     """
     from cerberus_bench.loaders.splits import refuse_test_fold
     from cerberus_bench.model_zoo.recipe import load_recipe
     from cerberus_bench.model_zoo.run_facts import TrainConfig
     from cerberus_bench.model_zoo.training import train as run
+    from cerberus_bench.workflows.training_pictures import validation_sheet
 
     found = load_recipe(recipe)
     if steps is not None:
@@ -85,13 +89,22 @@ def train(
         parts=parts,
         encoder_weights=encoder_weights,
         freeze_encoder=freeze_encoder,
+        tensorboard=tensorboard,
         provenance=dict(provenance(recipe=found.name)),
     )
     sources = [open_data(n, split="train", fold=fold, progress=progress) for n in names]
     validation = _validation(names, fold, progress)
     folded = [part for part in (*sources, *validation) if not part.metadata.fixed_roles]
     refuse_test_fold([key for part in folded for key in part.keys], fold)
-    done = run(config, sources, validation, out, resume=resume, on_progress=on_progress)
+    done = run(
+        config,
+        sources,
+        validation,
+        out,
+        resume=resume,
+        on_progress=on_progress,
+        draw=validation_sheet,
+    )
     return {
         "model": str(done.model),
         "tasks": list(done.card.tasks),
