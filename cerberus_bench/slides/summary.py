@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.report import STRICT, Count
+from cerberus_bench.schema.tasks import INSTANCE_TASKS
 from cerberus_bench.slides.facts import SlideFacts
 from cerberus_bench.slides.geoparquet import iter_objects, read_facts
 
@@ -131,7 +132,7 @@ def summarise(
     facts = read_facts(objects)
     slide_mm2 = facts.width * facts.height * facts.pixel_area_um2 / UM2_PER_MM2
     tissue_mm2 = float(mask.mean()) * slide_mm2 if mask.size else 0.0
-    tallies = {task: _Tally(facts, task) for task in facts.label_spaces if task != "tissue"}
+    tallies = {task: _Tally(facts, task) for task in facts.label_spaces if task in INSTANCE_TASKS}
     for rows in iter_objects(objects, columns=("task", "class", "area_um2")):
         for task, tally in tallies.items():
             tally.add(rows.filter(pc.equal(rows["task"].cast(pa.string()), task)))
