@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import consep, glas, lizard
+from fakes import consep, glas, lizard, pannuke
 from PIL import Image
 from scipy.io import savemat
 from small_recipes import write_small_recipe
@@ -20,7 +20,7 @@ from cerberus_bench.cli.app import app
 from cerberus_bench.loaders import splits
 from cerberus_bench.loaders.fold_table import fold_table
 from cerberus_bench.loaders.phantom import mucosa_scene
-from cerberus_bench.loaders.splits import RecordKey, refuse_test_fold
+from cerberus_bench.loaders.splits import RecordKey, held_out, refuse_test_fold
 from cerberus_bench.schema.errors import DataError
 
 ROWS = {row.lizard: row for row in fold_table() if row.origin.startswith("glas/")}
@@ -160,3 +160,25 @@ def test_refusal_sees_copies_of_other_datasets() -> None:
         refuse_test_fold([key], 3)
     refuse_test_fold([key], 1)
     refuse_test_fold([RecordKey(sample_id="mine/2", group="mine/2", origins=("mine/2",))], 3)
+
+
+def test_a_source_with_splits_of_its_own_that_shows_test_images_is_flagged(tmp_path: Path) -> None:
+    """Lizard re-uses unknown colon tiles of PanNuke: any of them may be one that it tests on."""
+    tiles = harmonised("pannuke", pannuke.write(tmp_path / "source"), tmp_path)
+    recipe = write_small_recipe(tmp_path / "small.toml")
+    command = ["train", "--tasks", "nuclei", "--data", tiles, "--recipe", recipe, "--json"]
+    done = CliRunner().invoke(app, [str(a) for a in (*command, "--out", tmp_path / "run")])
+    assert done.exit_code == 0, done.output
+    colon = sum(tissues.count("Colon") for fold, tissues in pannuke.TISSUES.items() if fold < 3)
+    found = json.loads(done.stdout)
+    assert found["shares_test_fold"] == {"pannuke": colon}
+    assert f"warning: {colon} records of pannuke that are trained on share images" in done.stderr
+    lizard_root = lizard.write(tmp_path / "lizard-source", ("pannuke_1", "crag_38"))
+    data = harmonised("lizard", lizard_root, tmp_path)
+    fold = next(row.fold for row in fold_table() if row.lizard == "pannuke_1")
+    assert contamination(Path(found["model"]), data, "--fold", fold)["status"] == "contaminated"
+
+
+def test_sources_of_which_nothing_is_tested_elsewhere_raise_no_flag() -> None:
+    keys = [RecordKey(sample_id=f"mine/{i}", group="mine/g", origins=("mine/o",)) for i in "ab"]
+    assert [held_out(keys, fold) for fold in (1, 2, 3)] == [[], [], []]

@@ -86,6 +86,7 @@ def train(
             resume=resume,
             tensorboard=tensorboard,
             on_progress=on_progress,
+            on_warning=show.warn,
         )
     if done["rank"]:
         return  # of several processes the first speaks

@@ -115,13 +115,15 @@ def shared_images(trained_on: "Iterable[TrainedOn]", keys: Sequence[RecordKey]) 
     return sorted(named, key=natural_order)
 
 
-def refuse_test_fold(keys: Sequence[RecordKey], test_fold: int) -> None:
-    """Refuse training records that the fold table of this version tests on.
+def held_out(keys: Sequence[RecordKey], test_fold: int) -> list[str]:
+    """Records that share a patient or an image with what the fold table of this version tests on.
 
-    Splits as stored keep to the table, unless a folder was made by another version or elsewhere.
+    Args:
+        keys: records, whatever their own folds or roles.
+        test_fold: the fold that is held out as test.
 
-    Raises:
-        DataError: there are such records; names them.
+    Returns:
+        Their sample ids, in order.
     """
     known = _table_folds()
     components = components_of(keys)
@@ -131,7 +133,18 @@ def refuse_test_fold(keys: Sequence[RecordKey], test_fold: int) -> None:
         for member in (component, key.group, *key.origins)
         if known.get(member) == test_fold
     }
-    leaking = [k.sample_id for k, c in zip(keys, components, strict=True) if c in held]
+    return [k.sample_id for k, c in zip(keys, components, strict=True) if c in held]
+
+
+def refuse_test_fold(keys: Sequence[RecordKey], test_fold: int) -> None:
+    """Refuse training records that the fold table of this version tests on.
+
+    Splits as stored keep to the table, unless a folder was made by another version or elsewhere.
+
+    Raises:
+        DataError: there are such records; names them.
+    """
+    leaking = held_out(keys, test_fold)
     if leaking:
         more = f" and {len(leaking) - 5} more" if len(leaking) > 5 else ""
         raise DataError(

@@ -1,5 +1,7 @@
 """`train`: one network on the train split of one or more datasets."""
 
+import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +39,7 @@ def train(
     tensorboard: bool | None = None,
     progress: Progress | None = None,
     on_progress: "Callable[[TrainProgress], None] | None" = None,
+    on_warning: Callable[[str], None] = warnings.warn,
 ) -> dict[str, Any]:
     """Train on the train splits, choose weights on the validation splits, never open a test split.
 
@@ -59,9 +62,12 @@ def train(
         tensorboard: write TensorBoard events as well; if it is installed, when None.
         progress: told while the phantom is made.
         on_progress: called after every step.
+        on_warning: told, before the first step, of sources that fix their own splits and train on
+            what other datasets test on.
 
     Returns:
-        Where the model is, its best validation score, steps and seconds.
+        Where the model is, its best validation score, steps and seconds; `shares_test_fold`:
+        dataset -> how many records of the warning.
 
     Raises:
         DataError: a name is unknown, a split is empty, the data does not teach a task, or a folder
@@ -96,6 +102,7 @@ def train(
     validation = _validation(names, fold, progress)
     folded = [part for part in (*sources, *validation) if not part.metadata.fixed_roles]
     refuse_test_fold([key for part in folded for key in part.keys], fold)
+    shared = _warn_of_shared([*sources, *validation], fold, on_warning)
     done = run(
         config,
         sources,
@@ -114,9 +121,30 @@ def train(
         "seconds": done.seconds,
         "validation": dict(done.card.validation),
         "unvalidated": list(done.unvalidated),
+        "shares_test_fold": shared,
         "wait_share": done.wait_share,
         "rank": done.rank,
     }
+
+
+def _warn_of_shared(
+    parts: "Sequence[Table]", fold: int, on_warning: Callable[[str], None]
+) -> dict[str, int]:
+    """Dataset -> records that other datasets test on, of sources that fix their own splits."""
+    from cerberus_bench.loaders.splits import held_out
+
+    counts: Counter[str] = Counter()
+    for part in parts:
+        if part.metadata.fixed_roles:
+            counts[part.name] += len(held_out(part.keys, fold))
+    found = {name: n for name, n in counts.items() if n}
+    for name, n in found.items():
+        on_warning(
+            f"{n} records of {name} that are trained on share images or patients with what fold"
+            f" {fold} of other datasets tests on, because {name} fixes its own splits. Results on"
+            " those are marked as contaminated."
+        )
+    return found
 
 
 def _tasks(tasks: Sequence[str], recipe: "Recipe", arch: str | None) -> tuple[str, ...]:
