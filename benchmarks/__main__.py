@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import data, instances, phantom, scores, training
+from benchmarks import data, instances, phantom, scores, slides, training
 from benchmarks.timing import Row, markdown, show
 
 BENCHMARKS: dict[str, tuple[str, Callable[[], Iterable[Row]]]] = {
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[], Iterable[Row]]]] = {
     "instances": ("Maps to instances", instances.rows),
     "training": ("Training", training.rows),
     "phantom": ("Phantom", phantom.rows),
+    "slides": ("Whole slides", slides.rows),
 }
 
 
