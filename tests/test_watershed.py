@@ -21,6 +21,7 @@ from skimage.segmentation import watershed
 
 from cerberus_bench.model_zoo import instances_compiled, instances_plain, kernel
 from cerberus_bench.model_zoo.instances import nuclei_instances
+from cerberus_bench.model_zoo.watershed import flood
 from cerberus_bench.schema.errors import DataError
 
 __all__ = ["way"]
@@ -57,6 +58,8 @@ def test_both_ways_agree_on_any_map(prob: Prob, published_ties: bool, threads: i
         for w in ways
     )
     np.testing.assert_array_equal(one, other)
+    mask, markers = mask_and_markers(prob)
+    assert flood(prob[..., 0], markers, mask, published_ties).ties == meets_ties(prob)
 
 
 @QUICK
@@ -202,10 +205,12 @@ def test_values_that_are_no_probabilities_do_no_harm(way: str) -> None:
     assert labels.min() >= 0
 
 
-def test_maps_that_are_too_large_are_refused() -> None:
+def test_wrong_use_is_refused() -> None:
     endless = np.broadcast_to(np.float32(0), (2**16, 2**16, 2))
     with pytest.raises(DataError, match="Cut it"):
         nuclei_instances(endless)
+    with pytest.raises(DataError, match="ties"):
+        nuclei_instances(np.zeros((4, 4, 2), np.float32), ties="raster")  # type: ignore[arg-type]
 
 
 @needs_kernel

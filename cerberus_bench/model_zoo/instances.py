@@ -71,10 +71,11 @@ def nuclei_instances(
 ) -> NDArray[np.int32]:
     """Nuclei of a probability map, by marker-controlled watershed.
 
-    The components of the mask are flooded one by one, so neither threads nor blocks with halos
-    change anything. One thing only reaches beyond a component: where pixels of two markers come to
-    one pixel over exactly the same probabilities, as they may in maps of few levels, scikit-image,
-    on which the published code rests, takes the order that a heap of the whole map happens to have.
+    The components of the mask are flooded one by one, so that any number of threads gives the same
+    map, and a map needs no blocks with halos. One thing only reaches beyond a component: where
+    pixels of two markers come to one pixel over exactly the same probabilities, as they may in maps
+    of few levels, scikit-image, on which the published code rests, takes the order that a heap of
+    the whole map happens to have.
 
     Args:
         prob: (H, W, 2) inner and contour probabilities in 0..1, without NaN.
@@ -87,8 +88,10 @@ def nuclei_instances(
         (H, W) label map; ids ascend in raster order of the markers, 0 = background.
 
     Raises:
-        DataError: the map has another shape, or more than 2**31 px.
+        DataError: the map has another shape, or more than 2**31 px; or `ties` is neither.
     """
+    if ties not in ("published", "local"):
+        raise DataError(f"ties={ties!r} is not known: published or local.")
     inner, contour = _channels(prob)
     labels: NDArray[np.int32] = _WAY.nuclei(
         inner,
@@ -111,7 +114,8 @@ def gland_instances(prob: NDArray[np.float32], scale: float = 1.0) -> NDArray[np
         later objects cover wholly is missing.
 
     Raises:
-        DataError: the map has another shape.
+        DataError: the map has another shape, or more than 2**31 px; or nothing is left of the
+            dilation at this scale.
     """
     return _region_instances(prob, scale, GLAND_RULES)
 
