@@ -68,7 +68,7 @@ def run_shards(
     """
     for index in indices:
         work.folder.clean_shard(index)
-    tally = _Tally(work, indices, on_step)
+    tally = Tally(work, indices, on_step)
     with _pools(workers or default_workers()) as pools:
         for pixels in pools.ahead(work, indices):
             maps = infer_shard(work, pixels, tally.add_windows)
@@ -78,20 +78,29 @@ def run_shards(
         tally.add_nuclei(pools.rest())
 
 
-class _Tally:
+class Tally:
     """Counts what is done and tells it."""
 
     def __init__(self, work: SlideWork, indices: Sequence[int], on_step: OnStep) -> None:
+        """Count what is to be done.
+
+        Args:
+            work: the slide.
+            indices: of the shards that are to be done.
+            on_step: what to tell.
+        """
         self._window_px = work.plan.lattice.kept_px**2
         self._all = sum(len(work.windows(index)) for index in indices) * self._window_px
         self._done = self._nuclei = 0
         self._on_step = on_step
 
     def add_windows(self, n: int) -> None:
+        """So many windows went through the network."""
         self._done += n * self._window_px
         self._tell()
 
     def add_nuclei(self, n: int) -> None:
+        """So many nuclei were found."""
         self._nuclei += n
         self._tell()
 

@@ -138,27 +138,14 @@ class SlideFolder:
         """Shards that are not done, or damaged, in order."""
         yield from (i for i in range(len(plan.shards)) if self.record(i) is None)
 
-    def write_shard(
-        self,
-        index: int,
-        writers: Mapping[str, Callable[[Path], object]],
-        record: Callable[[dict[str, str]], ShardRecord],
-    ) -> None:
-        """Write a shard; its folder appears when it is complete.
-
-        Args:
-            index: of the shard.
-            writers: file name -> what writes that file.
-            record: gives the record when told the hashes.
-        """
+    def write_shard(self, index: int, files: Mapping[str, bytes], record: ShardRecord) -> None:
+        """Write a shard; its folder appears when it is complete."""
         folder = self.shard(index)
         part = folder.with_name(f"{folder.name}{PART}{uuid4().hex}")
         part.mkdir(parents=True)
-        hashes = {}
-        for name, write in writers.items():
-            write(part / name)
-            hashes[name] = hashlib.sha256((part / name).read_bytes()).hexdigest()
-        text = record(hashes).model_dump_json(indent=1) + "\n"
+        for name, content in files.items():
+            (part / name).write_bytes(content)
+        text = record.model_dump_json(indent=1) + "\n"
         (part / DONE).write_text(text, encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         try:

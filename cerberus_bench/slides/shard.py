@@ -7,8 +7,8 @@ computes depends on how the slide was cut into shards: see `grid`.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from itertools import islice
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -99,6 +99,20 @@ class ShardMaps:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class ShardFiles:
+    """A shard after its objects were cut out: small, and nothing in it knows this machine."""
+
+    index: int
+    files: dict[str, bytes]
+    record: ShardRecord
+
+    def write(self, folder: SlideFolder) -> int:
+        """Write the shard, and return how many nuclei it owns."""
+        folder.write_shard(self.index, self.files, self.record)
+        return self.record.n_nuclei
+
+
 def run_shard(work: SlideWork, index: int) -> int:
     """Do one shard from pixels to files.
 
@@ -179,30 +193,37 @@ def finish_shard(work: SlideWork, shard: ShardMaps) -> int:
     Returns:
         How many nuclei it owns.
     """
+    return shard_files(work, shard).write(work.folder)
+
+
+def shard_files(work: SlideWork, shard: ShardMaps) -> ShardFiles:
+    """Cut the objects of a shard out of its maps."""
     begin = perf_counter()
-    writers: dict[str, Callable[[Path], object]] = {}
+    plan, files = work.plan, dict[str, bytes]()
     n_nuclei = 0
     if shard.nuclei is not None:
-        nuclei = nuclei_table(work.plan.shards[shard.index], shard.nuclei, work.plan, shard.windows)
-        writers[NUCLEI_FILE] = partial(pq.write_table, nuclei, compression="zstd")
+        nuclei = nuclei_table(plan.shards[shard.index], shard.nuclei, plan, shard.windows)
+        files[NUCLEI_FILE] = _written(partial(pq.write_table, nuclei, compression="zstd"))
         n_nuclei = len(nuclei)
     if shard.regions is not None:
-        writers[REGIONS_FILE] = partial(write_regions, shard.regions.table())
-    if "tissue" in work.plan.model.label_spaces:
-        writers[TISSUE_FILE] = partial(pq.write_table, _tissue_table(work.plan, shard))
-    work.folder.write_shard(
-        shard.index,
-        writers,
-        lambda hashes: ShardRecord(
-            files=hashes,
-            seconds=shard.seconds + perf_counter() - begin,
-            px_read=shard.px_read,
-            px_needed=shard.px_needed,
-            n_nuclei=n_nuclei,
-            part=work.part,
-        ),
+        files[REGIONS_FILE] = _written(partial(write_regions, shard.regions.table()))
+    if "tissue" in plan.model.label_spaces:
+        files[TISSUE_FILE] = _written(partial(pq.write_table, _tissue_table(plan, shard)))
+    record = ShardRecord(
+        files={name: sha256(content).hexdigest() for name, content in files.items()},
+        seconds=shard.seconds + perf_counter() - begin,
+        px_read=shard.px_read,
+        px_needed=shard.px_needed,
+        n_nuclei=n_nuclei,
+        part=work.part,
     )
-    return n_nuclei
+    return ShardFiles(shard.index, files, record)
+
+
+def _written(write: Callable[[pa.NativeFile], object]) -> bytes:
+    stream = pa.BufferOutputStream()
+    write(stream)
+    return bytes(stream.getvalue())
 
 
 def _batches(
