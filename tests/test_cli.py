@@ -64,6 +64,13 @@ def evaluated(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
 def test_list_knows_datasets_models_and_tasks() -> None:
     datasets = json.loads(run("list", "--json"))
     assert {"phantom", "glas", "consep", "monuseg"} <= {row["name"] for row in datasets}
+    (own,) = (row for row in datasets if row["name"] == "folder")
+    assert (own["state"], own["images"], own["mpp"]) == ("yours", None, None)
+    assert "harmonize folder --source" in own["how_to_get"]
+    assert all(row.keys() == own.keys() for row in datasets)
+    rings = json.loads(run("list", "--task", "signet_ring", "--json"))
+    assert rings
+    assert "folder" not in {row["name"] for row in rings}
     glands = json.loads(run("list", "models", "--task", "gland", "--json"))
     assert all("gland" in row["tasks"] for row in glands)
     assert len(json.loads(run("list", "tasks", "--json"))) == 5

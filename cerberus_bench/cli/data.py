@@ -82,7 +82,9 @@ def list_(
     columns = _COLUMNS[what]
     show.table("", columns, [[_flat(row[column]) for column in columns] for row in rows])
     if what is What.datasets:
-        show.out.print("Images of your own: harmonize folder --source DIR (docs/folder.md).")
+        show.out.print(
+            "folder: images of your own, harmonize folder --source DIR (docs/folder.md)."
+        )
 
 
 def _flat(value: Any) -> Any:

@@ -5,18 +5,20 @@ from typing import Any
 
 from cerberus_bench.schema.dataset import DatasetSpec
 from cerberus_bench.schema.model import NetworkSpec
-from cerberus_bench.schema.tasks import TASKS
+from cerberus_bench.schema.tasks import INSTANCE_TASKS, TASKS
 
 LOCAL = Path("data")
 """Where `harmonize` writes unless told otherwise."""
+YOURS = "yours"
+"""What is the user's own to know and to decide."""
 
 
 def datasets(task: str | None = None) -> list[dict[str, Any]]:
-    """One row a dataset that annotates `task` (any where None)."""
+    """One row a dataset that annotates `task` (any where None), then images of the user's own."""
     from cerberus_bench.loaders import registry
 
-    specs = registry.specs()
-    return [_dataset(spec) for spec in specs if task is None or task in spec.tasks]
+    rows = [*map(_dataset, registry.specs()), _own_images()]
+    return [row for row in rows if task is None or task in row["tasks"]]
 
 
 def datasets_markdown() -> str:
@@ -41,6 +43,27 @@ def _dataset(spec: DatasetSpec) -> dict[str, Any]:
         "state": _state(spec),
         "how_to_get": spec.how_to_get,
         "citation": list(spec.citation),
+    }
+
+
+def _own_images() -> dict[str, Any]:
+    """The row of `harmonize folder`, of which nothing but the way is known before."""
+    from cerberus_bench.loaders.registry import FOLDER
+
+    return {
+        "name": FOLDER,
+        "title": "Images and annotations of your own",
+        "tasks": [*INSTANCE_TASKS, "tissue"],
+        "images": None,
+        "objects": {},
+        "mpp": None,
+        "licence": YOURS,
+        "redistribution": YOURS,
+        "evidence": YOURS,
+        "state": YOURS,
+        "how_to_get": "Describe them by a dataset.toml beside them (docs/folder.md); then"
+        " `cerberus-bench harmonize folder --source DIR`.",
+        "citation": [],
     }
 
 
