@@ -1,5 +1,8 @@
 """What computes a network: the same probabilities, for one thread or many."""
 
+import os
+import platform
+import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from cerberus_bench.model_zoo.backends import Network, TorchNetwork, make_network
+from cerberus_bench.model_zoo.backends import Network, TorchNetwork, _number_type, make_network
 from cerberus_bench.model_zoo.cerberus import Cerberus
 from cerberus_bench.model_zoo.checkpoint import untrained, wrap_module
 from cerberus_bench.model_zoo.folding import folded
@@ -164,3 +167,21 @@ def test_a_network_in_training_mode_is_switched() -> None:
     model = small_network().train()
     TorchNetwork(model)
     assert not any(module.training for module in model.modules())
+
+
+def test_exact_float32_on_gpus_is_no_tf32_and_training_gets_it_back() -> None:
+    before = torch.backends.cudnn.allow_tf32
+    with _number_type("fp32", torch.device("cuda")):
+        assert not torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
+@pytest.mark.parametrize("chosen", [{}, {"MALLOC_MMAP_MAX_": "9"}])
+def test_large_blocks_are_kept_unless_the_user_chose(chosen: dict[str, str]) -> None:
+    code = "from cerberus_bench.model_zoo.allocator import keep_large_blocks as k; print(k())"
+    environment = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"} | chosen
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(platform.libc_ver()[0] == "glibc" and not chosen)

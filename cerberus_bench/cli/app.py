@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cerberus_bench import __version__
-from cerberus_bench.cli import data, experiments, hub, models, scores, slides
+from cerberus_bench.cli import data, experiments, hub, models, parity, scores, slides
 
 app = typer.Typer(
     name="cerberus-bench",
@@ -43,6 +43,7 @@ app.command()(scores.score)
 app.command()(models.predict)
 app.command()(slides.merge)
 app.command()(slides.cohort)
+app.command()(parity.parity)
 app.command()(models.convert)
 app.command()(scores.leaderboard)
 app.command()(hub.push)

@@ -1,7 +1,8 @@
 """Windows in, probabilities out: a network on whatever computes it."""
 
-from collections.abc import Collection
-from contextlib import nullcontext
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cerberus_bench.model_zoo.allocator import keep_large_blocks
 from cerberus_bench.model_zoo.cerberus import Cerberus
 from cerberus_bench.model_zoo.checkpoint import LoadedModel
 from cerberus_bench.model_zoo.heads import activate
@@ -17,6 +19,8 @@ from cerberus_bench.schema.model import stride_of
 from cerberus_bench.schema.running import Precision
 
 Probabilities = NDArray[np.float32]
+
+_SWITCHES = threading.Lock()
 
 
 class Network(Protocol):
@@ -71,17 +75,46 @@ class TorchNetwork:
         self._module = module.eval()
         self._precision = precision
         self._device = next(module.parameters(), torch.empty(0)).device
+        if self._device.type == "cpu":
+            keep_large_blocks()
 
     def __call__(
         self, pixels: NDArray[np.uint8], outputs: Collection[str], margin: int = 0
     ) -> dict[str, Probabilities]:
         """See `Network`."""
-        autocast = torch.autocast(self._device.type, dtype=torch.bfloat16)
-        with torch.inference_mode(), autocast if self._precision == "bf16" else nullcontext():
+        with torch.inference_mode(), _number_type(self._precision, self._device):
             # The permuted view of NHWC pixels is channels_last already.
             image = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2).float()
             logits = forward_centre(self._module, image, outputs, margin)
             return {name: _probabilities(name, value) for name, value in logits.items()}
+
+
+@contextmanager
+def _number_type(precision: Precision, device: torch.device) -> Iterator[None]:
+    if precision == "bf16":
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            yield
+    elif device.type == "cuda":
+        with _whole_float32():
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def _whole_float32() -> Iterator[None]:
+    """No TF32: by default GPUs round the inputs of float32 convolutions to 10 bits.
+
+    The switches are those of the process, so one thread at a time may turn them.
+    """
+    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    with _SWITCHES:
+        before = convolutions.allow_tf32, products.allow_tf32
+        try:
+            convolutions.allow_tf32 = products.allow_tf32 = False
+            yield
+        finally:
+            convolutions.allow_tf32, products.allow_tf32 = before
 
 
 def forward_centre(

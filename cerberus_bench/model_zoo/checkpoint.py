@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cerberus_bench.model_zoo.cerberus import Cerberus
 from cerberus_bench.model_zoo.folding import folded
@@ -144,6 +144,22 @@ def save_model(path: str | Path, model: Cerberus, card: ModelCard, *, half: bool
         key: (value.half() if half and value.is_floating_point() else value).detach().cpu()
         for key, value in model.state_dict().items()
     }
+    _write_model(path, state, card)
+    return path
+
+
+def replace_card(path: Path, card: ModelCard) -> None:
+    """Write a model file again with another card; its weights stay as they are stored.
+
+    Raises:
+        DataError: the file is no model file, or its weights are of another network than the card.
+    """
+    state, _ = parse_state(path, read_bytes(path))
+    _fill(path, card.network, state)
+    _write_model(path, state, card)
+
+
+def _write_model(path: Path, state: Mapping[str, Tensor], card: ModelCard) -> None:
     text = card.model_dump_json()
     if path.suffix == ".safetensors":
         data = safetensors.torch.save(
@@ -151,12 +167,11 @@ def save_model(path: str | Path, model: Cerberus, card: ModelCard, *, half: bool
         )
     elif path.suffix == ".pt":
         buffer = io.BytesIO()
-        torch.save({"card": text, "state_dict": state}, buffer)
+        torch.save({"card": text, "state_dict": dict(state)}, buffer)
         data = buffer.getvalue()
     else:
         raise DataError(f"{path}: a model file ends in .pt or .safetensors.")
     _write_whole(path, data)
-    return path
 
 
 def load_model(name: str | Path, *, arch: str | None = None) -> LoadedModel:

@@ -67,7 +67,7 @@ def predict_image(
     shape = (image.shape[0], image.shape[1])
     work_shape = scaled_shape(shape, mpp, loaded.mpp)
     work = image if work_shape == shape else resize_image(image, work_shape)
-    maps = _dense_maps(loaded, network, work, wanted, options)
+    maps = dense_maps(loaded, network, work, wanted, options)
     found = find_instances(maps)
     boxes, box_scores = _find_boxes(maps, work_shape, shape)
     tissue = None
@@ -162,19 +162,27 @@ def _wanted(loaded: LoadedModel, tasks: Collection[str] | None) -> list[str]:
     return [task for task in known if tasks is None or task in tasks]
 
 
-def _dense_maps(
+def dense_maps(
     loaded: LoadedModel,
     network: Network,
     image: NDArray[np.uint8],
-    wanted: list[str],
-    options: RunOptions,
+    tasks: Collection[str],
+    options: RunOptions = DEFAULT,
 ) -> dict[str, Probabilities]:
-    """Dense outputs of the wanted tasks, and of glands where lumina need them."""
-    tasks = [task for task in SPLIT if task in wanted]
-    if "lumen" in tasks and "gland" in loaded.label_spaces and "gland" not in tasks:
-        tasks.append("gland")
-    outputs = [name for task in tasks for name in outputs_of(loaded, task)]
-    if SIGNET_RING.name in wanted:
+    """Dense outputs of some tasks, and of glands where lumina need them; see `run_model`.
+
+    Args:
+        loaded: the model.
+        network: what `make_network` gave for it.
+        image: (H, W, 3) RGB at the model's mpp.
+        tasks: tasks of the model; `tissue` has no dense output.
+        options: window layout.
+    """
+    needed = [task for task in SPLIT if task in tasks]
+    if "lumen" in needed and "gland" in loaded.label_spaces and "gland" not in needed:
+        needed.append("gland")
+    outputs = [name for task in needed for name in outputs_of(loaded, task)]
+    if SIGNET_RING.name in tasks:
         outputs.append(BOX)
     if not outputs:
         return {}

@@ -205,7 +205,7 @@ def keep_result(
     """
     result = ResultRecord(
         model=model,
-        data=_data_info(source),
+        data=data_info(source),
         report=scorer.report(),
         contamination=source.contamination(model.trained_on),
         provenance=provenance(**hub_facts(source.folder)),
@@ -218,7 +218,8 @@ def keep_result(
     return Evaluation(result, path, page)
 
 
-def _data_info(source: "Table") -> DataInfo:
+def data_info(source: "Table") -> DataInfo:
+    """What a record says of the data that it is about."""
     first = source[0]
     return DataInfo(
         name=source.name,
