@@ -149,10 +149,13 @@ def test_tissue_sees_only_the_central_144_pixels_of_the_feature() -> None:
         assert torch.equal(model.heads["tissue"](deepest), model.heads["tissue"](cropped))
 
 
-def test_fresh_network_guesses_uniformly() -> None:
+def test_fresh_network_guesses_nearly_uniformly() -> None:
+    """Near, not at: with weights of almost nothing the hidden units of a head never differ."""
     torch.manual_seed(0)
-    logits = create("cerberus-tiny")(torch.rand(2, 3, 64, 64) * 255)
-    assert all(value.abs().max() < 1 for value in logits.values())
+    logits = create("cerberus-tiny")(torch.rand(4, 3, 64, 64) * 255)
+    for name, value in logits.items():
+        assert 0.1 < value.std() < 0.7, name
+        assert value.abs().max() < 3, name
 
 
 def test_wrong_use_names_the_remedy() -> None:
