@@ -1,6 +1,8 @@
 """MATLAB files of annotations."""
 
 import io
+import struct
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,15 +12,24 @@ from numpy.typing import NDArray
 from cerberus_bench.loaders.instances import as_ids
 from cerberus_bench.schema.errors import DataError
 
+MAX_UNPACKED_BYTES = 512 << 20
+"""All variables of a file, unpacked; the label maps of the datasets here take 1 to 50 MB."""
+_HEADER_BYTES, _TAG_BYTES = 128, 8
+_COMPRESSED = 15
+"""Type of an element that holds another one, deflated."""
+_STEP_BYTES = 1 << 20
+
 
 def read_matlab(data: bytes, name: str, variables: Sequence[str]) -> dict[str, Any]:
     """The named variables of a .mat file, as far as they are there.
 
     Raises:
-        DataError: the bytes are no .mat file of version 4 to 7.2, or are damaged.
+        DataError: the bytes are no .mat file of version 4 to 7.2, are damaged, or unpack to more
+            than `MAX_UNPACKED_BYTES`.
     """
     from scipy.io import loadmat
 
+    _check_unpacked(data, name)
     file: Any = io.BytesIO(data)  # scipy's stubs know paths only
     try:
         return dict(loadmat(file, variable_names=tuple(variables)))
@@ -27,6 +38,41 @@ def read_matlab(data: bytes, name: str, variables: Sequence[str]) -> dict[str, A
             f"{name} is no readable .mat file ({error}). It is damaged or cut short: obtain it"
             " again."
         ) from None
+
+
+def _check_unpacked(data: bytes, name: str) -> None:
+    """Refuse a file whose elements unpack to too much, without keeping what they unpack to.
+
+    Source: MathWorks, MAT-File Format, "Level 5 MAT-File Format": a header of 128 bytes that ends
+    in the order of bytes, then elements with a tag of type and number of bytes each.
+    """
+    if len(data) < _HEADER_BYTES or 0 in data[:4]:
+        return  # version 4, which packs nothing, or no .mat file, as the parser will say
+    tag = struct.Struct("<II" if data[126:128] == b"IM" else ">II")
+    elements = memoryview(data)[_HEADER_BYTES:]
+    total = 0
+    while len(elements) >= _TAG_BYTES:
+        kind, n_bytes = tag.unpack_from(elements)
+        body, elements = elements[_TAG_BYTES:][:n_bytes], elements[_TAG_BYTES + n_bytes :]
+        total += _unpacked_bytes(body) if kind == _COMPRESSED else len(body)
+        if total > MAX_UNPACKED_BYTES:
+            raise DataError(
+                f"{name} unpacks to more than {MAX_UNPACKED_BYTES >> 20} MiB from"
+                f" {len(data):,} bytes, so it holds no label map. Take the file that the source"
+                " distributes."
+            )
+
+
+def _unpacked_bytes(packed: memoryview) -> int:
+    """How much a deflated element unpacks to; stops counting past the bound."""
+    unpacker, n_bytes, rest = zlib.decompressobj(), 0, bytes(packed)
+    try:
+        while rest and n_bytes <= MAX_UNPACKED_BYTES:
+            n_bytes += len(unpacker.decompress(rest, _STEP_BYTES))
+            rest = unpacker.unconsumed_tail
+    except zlib.error:
+        pass  # damaged: the parser says so
+    return n_bytes
 
 
 def label_map(variables: dict[str, Any], key: str, name: str) -> NDArray[np.int32]:
