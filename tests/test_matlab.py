@@ -75,6 +75,32 @@ def test_elements_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set("a") <= set(read_matlab(data, "x.mat", ("a",)))
 
 
+def padded(kind: int, body: bytes) -> bytes:
+    return struct.pack("<II", kind, len(body)) + body + bytes(-len(body) % 8)
+
+
+def claim(matlab_class: int, shape: tuple[int, int]) -> bytes:
+    """A file of 200 bytes with a variable that claims a class and a shape, and holds nothing."""
+    parts = [(6, struct.pack("<II", matlab_class, 0)), (5, struct.pack("<ii", *shape))]
+    body = b"".join(padded(*part) for part in (*parts, (1, b"inst_map")))
+    return header() + padded(14, body)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (claim(1, (30_000, 30_000)), "inst_map is of the MATLAB class cell"),
+        (claim(2, (30_000, 30_000)), "inst_map is of the MATLAB class struct"),
+        (claim(6, (30_000, 30_000)), r"inst_map claims the shape \(30000, 30000\)"),
+        (mat({"inst_map": "text"}), "inst_map is of the MATLAB class char"),
+    ],
+)
+def test_a_header_is_not_taken_at_its_word(data: bytes, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read_matlab(data, "x.mat", ("inst_map",))
+    assert "inst_map" not in read_matlab(data, "x.mat", ("other",))
+
+
 def test_damaged_files_are_named() -> None:
     whole = mat({"inst_map": LABELS}, do_compression=True)
     for data in (b"", b"PK", whole[:60], whole[:-40], header() + element(b"not deflated")):

@@ -79,7 +79,7 @@ def test_image_without_points(tmp_path: Path) -> None:
         ({"detection": np.ones((3, 3))}, r"no list of x and y, but float64 of \(3, 3\)"),
         ({"points": np.ones((3, 2))}, "no list of x and y"),
         ({"detection": np.full((1, 2), np.nan)}, "no finite number"),
-        ({"detection": "text"}, "no list of x and y"),
+        ({"detection": "text"}, "of the MATLAB class char; expected an array of numbers"),
     ],
 )
 def test_points_that_are_wrong(variables: dict[str, object], message: str, tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """MATLAB files of annotations."""
 
 import io
+import math
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,26 +19,52 @@ _HEADER_BYTES, _TAG_BYTES = 128, 8
 _COMPRESSED = 15
 """Type of an element that holds another one, deflated."""
 _STEP_BYTES = 1 << 20
+_NUMBERS = frozenset(
+    ("double", "single", "logical", *(f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)))
+)
+"""Classes of arrays; cells and structs take room for what they only claim to hold."""
+_LARGEST_NUMBER = 8
+"""Bytes."""
 
 
 def read_matlab(data: bytes, name: str, variables: Sequence[str]) -> dict[str, Any]:
-    """The named variables of a .mat file, as far as they are there.
+    """The named variables of a .mat file, arrays of numbers, as far as they are there.
 
     Raises:
-        DataError: the bytes are no .mat file of version 4 to 7.2, are damaged, or unpack to more
-            than `MAX_UNPACKED_BYTES`.
+        DataError: the bytes are no .mat file of version 4 to 7.2, are damaged, unpack to more than
+            `MAX_UNPACKED_BYTES`, or a variable is no array of numbers or claims to be larger.
     """
-    from scipy.io import loadmat
+    from scipy.io import loadmat, whosmat
 
     _check_unpacked(data, name)
     file: Any = io.BytesIO(data)  # scipy's stubs know paths only
     try:
+        present = whosmat(file)  # of headers alone
+        _check_variables([one for one in present if one[0] in variables], name)
+        file.seek(0)
         return dict(loadmat(file, variable_names=tuple(variables)))
+    except DataError:
+        raise
     except Exception as error:  # the parser has no error of its own: damaged bytes raise anything
         raise DataError(
             f"{name} is no readable .mat file ({error}). It is damaged or cut short: obtain it"
             " again."
         ) from None
+
+
+def _check_variables(present: Iterable[tuple[str, tuple[int, ...], str]], name: str) -> None:
+    """Refuse what the parser would make room for on the word of a header."""
+    for variable, shape, kind in present:
+        if kind not in _NUMBERS:
+            raise DataError(
+                f"{name}: {variable} is of the MATLAB class {kind}; expected an array of numbers."
+                " Take the file that the source distributes."
+            )
+        if math.prod(shape) * _LARGEST_NUMBER > MAX_UNPACKED_BYTES:
+            raise DataError(
+                f"{name}: {variable} claims the shape {shape}, too large for a label map. Take the"
+                " file that the source distributes."
+            )
 
 
 def _check_unpacked(data: bytes, name: str) -> None:
