@@ -8,8 +8,10 @@ import pyarrow.compute as pc
 import pytest
 from PIL import Image
 from slide_models import MARGIN_PX, phantom_slide, predictor
-from slide_pictures import Pixels, glass
+from slide_pictures import Pixels, glass, scene
 
+from cerberus_bench.model_zoo import load_model
+from cerberus_bench.model_zoo.backends import make_network
 from cerberus_bench.model_zoo.instances import (
     gland_instances,
     instance_table,
@@ -122,3 +124,16 @@ def test_a_blank_slide_has_no_objects(tmp_path: Path) -> None:
     assert done["objects"] == {"nuclei": 0, "gland": 0, "lumen": 0}
     assert (done["shards"], done["tissue_mm2"]) == (0, 0)
     assert read_objects(tmp_path / "slide" / "objects.parquet").num_rows == 0
+
+
+def test_a_window_gives_the_same_numbers_wherever_it_lies_in_a_batch() -> None:
+    """In a real network neither the rest of a batch nor what it is filled up with shows."""
+    network = make_network(load_model("cerberus-tiny"))
+    outputs = ("nuclei.instance", "nuclei.type", "gland.instance", "tissue")
+    window, other = (scene(index)[:160, :160] for index in (0, 1))
+    blank = np.zeros_like(window)
+    batches = [(window, other, blank), (other, window, other), (blank, blank, window)]
+    found = [network(np.stack(batch), outputs, 16) for batch in batches]
+    for name in outputs:
+        for position in (1, 2):
+            np.testing.assert_array_equal(found[position][name][position], found[0][name][0])

@@ -17,6 +17,7 @@ from cerberus_bench.slides.reader import (
     file_identity,
     levels_of,
 )
+from cerberus_bench.slides.tiff_reader import is_ome, second_is_reduced
 
 if TYPE_CHECKING:
     from openslide import OpenSlide
@@ -73,6 +74,9 @@ class OpenSlideReader:
         """See `SlideReader.preview`."""
         from openslide import OpenSlideError
 
+        # In Aperio's files OpenSlide takes whatever comes second for the thumbnail.
+        if self.kind == "openslide:aperio" and not second_is_reduced(self._path):
+            return None
         try:
             picture = self._handle.associated_images.get("thumbnail")
         except OpenSlideError as error:
@@ -122,8 +126,6 @@ def vendor_of(path: Path) -> str | None:
 
 def is_left_to_tifffile(vendor: str, path: Path) -> bool:
     """Whether OpenSlide sees but part of a file: it knows neither levels nor mpp of OME-TIFF."""
-    from cerberus_bench.slides.tiff_reader import is_ome
-
     return vendor == GENERIC and is_ome(path)
 
 

@@ -34,6 +34,7 @@ SCANNER_FLAGS = ("is_svs", "is_ndpi", "is_scn", "is_philips", "is_bif")
 INCH, CENTIMETRE = 2, 3
 """Values of the tag ResolutionUnit."""
 MICRONS = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4}
+APERIO_REDUCED = re.compile(r"\d+x\d+ -> \d+x\d+")
 APERIO_MPP = re.compile(r"\|\s*MPP\s*=\s*([0-9.]+)")
 
 
@@ -141,6 +142,12 @@ def is_ome(path: Path) -> bool:
         return False
     with _opened(path) as tiff:
         return bool(tiff.is_ome)
+
+
+def second_is_reduced(path: Path) -> bool:
+    """Whether the second image of an Aperio file says that it is the first one made smaller."""
+    with _opened(path) as tiff:
+        return len(tiff.pages) > 1 and APERIO_REDUCED.search(tiff.pages[1].description) is not None
 
 
 def is_large_tiff(path: Path) -> bool:
