@@ -13,9 +13,12 @@ import torch
 from torch import nn
 
 from cerberus_bench.model_zoo import MODELS, convert_published, create
+from cerberus_bench.model_zoo.cerberus import Cerberus
 from cerberus_bench.model_zoo.folding import folded
 from cerberus_bench.model_zoo.published import published_network
+from cerberus_bench.model_zoo.registry import OUTPUTS
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.model import NetworkSpec
 
 GOLDEN = Path(__file__).parent / "golden"
 DENSE_CLASSES = {
@@ -95,6 +98,46 @@ def test_tiny_fits_five_megabytes_in_half_precision() -> None:
 def test_published_size() -> None:
     parameters = sum(p.numel() for p in create("cerberus-resnet34").parameters())
     assert parameters == 27_864_284
+
+
+@pytest.mark.parametrize(("size", "n"), [("resnet34", 21_284_672), ("resnet50", 23_508_032)])
+def test_encoders_are_as_large_as_torchvision_states(size: str, n: int) -> None:
+    # 21,797,672 and 25,557,032 less the classifier of 1000 classes
+    assert sum(p.numel() for p in create(f"cerberus-{size}").encoder.parameters()) == n
+
+
+def test_bottleneck_keys_are_those_of_torchvision() -> None:
+    encoder = create("cerberus-resnet50").encoder
+    shapes = {key: tuple(value.shape) for key, value in encoder.state_dict().items()}
+    assert shapes["layer1.0.conv1.weight"] == (64, 64, 1, 1)
+    assert shapes["layer1.0.downsample.0.weight"] == (256, 64, 1, 1)
+    assert shapes["layer4.2.conv2.weight"] == (512, 512, 3, 3)
+    assert shapes["layer4.2.bn3.running_mean"] == (2048,)
+
+
+BOTTLENECK = NetworkSpec((1, 1, 1, 1), (8, 16, 32, 64), 8, OUTPUTS, block="bottleneck")
+
+
+def test_wider_features_are_projected_once_for_all_decoders() -> None:
+    model = Cerberus(BOTTLENECK)
+    assert model.laterals is not None
+    kinds = [type(lateral) for lateral in model.laterals]
+    assert kinds == [nn.Identity, nn.Conv2d, nn.Conv2d, nn.Conv2d]
+    assert not any(key.startswith("lateral") for key in create("cerberus-resnet34").state_dict())
+
+
+def test_bottlenecks_crop_and_fold_without_a_change() -> None:
+    torch.manual_seed(0)
+    model = Cerberus(BOTTLENECK).double().eval()
+    image = torch.rand(1, 3, 64, 64, dtype=torch.float64) * 255
+    fast = folded(model)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in fast.encoder.modules())
+    with torch.inference_mode():
+        whole, centre, quick = model(image), model(image, margin=16), fast(image)
+    for name, value in whole.items():
+        part = value if name == "tissue" else value[..., 16:-16, 16:-16]
+        torch.testing.assert_close(centre[name], part, rtol=0, atol=1e-9)
+        torch.testing.assert_close(quick[name], value, rtol=1e-9, atol=1e-9)
 
 
 def test_asking_for_some_outputs_runs_no_other_decoder() -> None:

@@ -22,7 +22,9 @@ def single_against_multi(
         list[str] | None,
         typer.Option(help="Tasks to compare; repeat, or separate by commas. Default: all."),
     ] = None,
-    size: Annotated[str, typer.Option(help="Size of the networks: tiny, resnet34.")] = "tiny",
+    size: Annotated[
+        str, typer.Option(help="Size of the networks: tiny, resnet18, resnet34, resnet50.")
+    ] = "tiny",
     recipe: Annotated[
         str, typer.Option(help="A shipped recipe by name, or a TOML file.")
     ] = "default",

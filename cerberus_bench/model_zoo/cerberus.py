@@ -8,8 +8,8 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from cerberus_bench.model_zoo.decoders import Decoder
-from cerberus_bench.model_zoo.encoder import Features, ResNetEncoder
+from cerberus_bench.model_zoo.decoders import RESULT_STRIDES, Decoder
+from cerberus_bench.model_zoo.encoder import Channels, Features, ResNetEncoder
 from cerberus_bench.model_zoo.heads import RARE_CENTRE_LOGIT, DenseHead, PatchHead
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.model import ENCODER_STRIDE, NetworkSpec
@@ -29,10 +29,14 @@ class Cerberus(nn.Module):
         """Draw the weights of a network of this shape, which is kept as `spec`."""
         super().__init__()
         self.spec = spec
-        deepest, reduced = spec.widths[3], spec.widths[2]
+        self.encoder = ResNetEncoder(spec.depths, spec.widths, spec.block)
+        deepest, reduced = self.encoder.channels[4], spec.widths[2]
         dense = [output for output in spec.outputs if output.name != PATCH_OUTPUT]
-        self.encoder = ResNetEncoder(spec.depths, spec.widths)
         self.reduce = nn.Conv2d(deepest, reduced, 1, bias=False) if dense else None
+        self.laterals = None
+        if dense:
+            finest = min(output.stride for output in dense)
+            self.laterals = _laterals(self.encoder.channels, spec.widths, finest)
         self.decoders = nn.ModuleDict(
             {_slot(o.name): Decoder(spec.widths, o.stride) for o in dense}
         )
@@ -82,17 +86,25 @@ class Cerberus(nn.Module):
     ) -> dict[str, Tensor]:
         """Logits by output name from the features of `encode`; see `forward`."""
         names = self._wanted(outputs)
-        reduced = None
+        reduced, skips = None, features
         if self.reduce is not None and any(name != PATCH_OUTPUT for name in names):
-            reduced = self.reduce(features[-1])
+            reduced, skips = self.reduce(features[-1]), self._skips(features)
         logits = {}
         for name in names:
             head = self.heads[_slot(name)]
             if name == PATCH_OUTPUT:
                 logits[name] = head(features[-1])
             else:
-                logits[name] = head(self.decoders[_slot(name)](reduced, features, margin))
+                logits[name] = head(self.decoders[_slot(name)](reduced, skips, margin))
         return logits
+
+    def _skips(self, features: Features) -> Features:
+        """The features with the channels that the decoders add to theirs."""
+        assert self.laterals is not None
+        one, two, four, eight = (
+            lateral(feature) for lateral, feature in zip(self.laterals, features[:4], strict=True)
+        )
+        return one, two, four, eight, features[4]
 
     def _initialise(self) -> None:
         for module in self.modules():
@@ -121,6 +133,22 @@ class Cerberus(nn.Module):
                 f"{', '.join(names)}."
             )
         return [name for name in names if name in outputs]
+
+
+def _laterals(channels: Channels, widths: tuple[int, int, int, int], finest: int) -> nn.ModuleList:
+    """What brings the features of strides 1, 2, 4 and 8 to the channels of the decoders.
+
+    A 1 x 1 convolution without bias, shared by the decoders like `reduce`, where they differ, as
+    for bottlenecks; nothing where they are the same, as in the published network, or finer than
+    every output. After Lin et al., "Feature Pyramid Networks", CVPR 2017.
+    """
+    wanted = (widths[0], *widths[:3])
+    return nn.ModuleList(
+        nn.Conv2d(given, needed, 1, bias=False)
+        if given != needed and stride >= finest
+        else nn.Identity()
+        for given, needed, stride in zip(channels[:4], wanted, RESULT_STRIDES, strict=True)
+    )
 
 
 def _slot(output: str) -> str:

@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cerberus_bench.model_zoo.cerberus import Cerberus
 from cerberus_bench.model_zoo.decoders import ConvNormReLU
-from cerberus_bench.model_zoo.encoder import BasicBlock, ResNetEncoder
+from cerberus_bench.model_zoo.encoder import BasicBlock, Bottleneck, ResNetEncoder
 
 
 def folded(model: Cerberus) -> Cerberus:
@@ -21,9 +21,11 @@ def folded(model: Cerberus) -> Cerberus:
     for module in copied.modules():
         if isinstance(module, ResNetEncoder):
             _fold(module, "conv1", "bn1")
-        elif isinstance(module, BasicBlock):
+        elif isinstance(module, BasicBlock | Bottleneck):
             _fold(module, "conv1", "bn1")
             _fold(module, "conv2", "bn2")
+            if isinstance(module, Bottleneck):
+                _fold(module, "conv3", "bn3")
             if isinstance(module.downsample, nn.Sequential):
                 _fold(module.downsample, "0", "1")
         elif isinstance(module, ConvNormReLU):

@@ -60,8 +60,8 @@ def load_encoder(model: Cerberus, path: Path) -> InitialEncoder:
 
 def freeze_encoder(model: Cerberus) -> None:
     """Keep the encoder as it is: no gradients, and batch statistics that do not move."""
-    model.encoder.requires_grad_(False)
-    model.encoder.eval()
+    model.encoder.trunk.requires_grad_(False)
+    model.encoder.trunk.eval()
 
 
 def _encoder_part(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The models that can be made by name. Nothing here imports torch until a model is made."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,9 @@ DEPTHS = (3, 4, 6, 3)
 SIZES = {
     "resnet34": NetworkSpec(DEPTHS, (64, 128, 256, 512), head_width=96, outputs=OUTPUTS),
     "resnet18": NetworkSpec((2, 2, 2, 2), (64, 128, 256, 512), head_width=96, outputs=OUTPUTS),
+    "resnet50": NetworkSpec(
+        DEPTHS, (64, 128, 256, 512), head_width=96, outputs=OUTPUTS, block="bottleneck"
+    ),
     "tiny": NetworkSpec(DEPTHS, (16, 32, 64, 128), head_width=24, outputs=OUTPUTS),
 }
 
@@ -70,7 +74,7 @@ def restrict(spec: NetworkSpec, tasks: Iterable[str]) -> NetworkSpec:
     if not outputs or wanted - known:
         asked = ", ".join(sorted(wanted - known or wanted)) or "no task"
         raise DataError(f"cannot build {asked}. Choose from: {', '.join(sorted(known))}.")
-    return NetworkSpec(spec.depths, spec.widths, spec.head_width, outputs)
+    return replace(spec, outputs=outputs)
 
 
 MODELS = _models()

@@ -21,6 +21,7 @@ BOX_CHANNELS = 5
 """Channels of a box output: centre, and the distances to left, top, right and bottom."""
 MAX_CARD_BYTES = 20_000_000
 
+Block = Literal["basic", "bottleneck"]
 Depth = Annotated[int, Field(ge=1, le=64)]
 Width = Annotated[int, Field(ge=1, le=4096)]
 
@@ -54,12 +55,15 @@ class NetworkSpec:
     """Everything that determines the shape of a Cerberus network."""
 
     depths: tuple[Depth, Depth, Depth, Depth]
-    """Residual blocks of each encoder stage; (3, 4, 6, 3) is ResNet-34."""
+    """Residual blocks of each encoder stage; (3, 4, 6, 3) is ResNet-34 and -50."""
     widths: tuple[Width, Width, Width, Width]
-    """Channels of each encoder stage; (64, 128, 256, 512) is ResNet-34."""
+    """Width of the blocks of each encoder stage, and channels of the decoders at strides 2, 4, 8
+    and 16; (64, 128, 256, 512) is ResNet-34 and -50."""
     head_width: Width
     """Hidden channels of a dense head."""
     outputs: Annotated[tuple[OutputSpec, ...], Field(min_length=1, max_length=32)]
+    block: Block = "basic"
+    """Kind of the residual blocks; bottlenecks have four times their width as channels."""
 
     @property
     def tasks(self) -> tuple[str, ...]:

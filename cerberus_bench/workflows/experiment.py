@@ -30,7 +30,7 @@ class Plan:
     """What is compared, and with which budget."""
 
     size: str
-    """Size of the networks: `tiny`, `resnet34`."""
+    """Size of the networks, of `registry.SIZES`."""
     tasks: tuple[str, ...]
     data: tuple[str, ...]
     seeds: tuple[int, ...]
