@@ -83,9 +83,10 @@ def test_the_coarsest_sufficient_level_is_read(tmp_path: Path) -> None:
     slide = open_slide(write_pyramid(tmp_path / "a.tif", noise(1024, 1024), 0.25))
     downsamples = [level.downsample for level in slide.levels]
     half = WorkGrid.of(slide.size_px, 0.25, 0.5, downsamples)
-    found = GridPixels(slide, half).read([Box(0, 0, 100, 200)])
+    pixels = GridPixels(slide, half)
+    found = pixels.read([Box(0, 0, 100, 200)])
     np.testing.assert_array_equal(found.pixels, halved(noise(1024, 1024))[:100, :200])
-    assert (found.px_read, found.px_per_px) == (100 * 200, 1.0)
+    assert (found.px_read, pixels.px_per_px) == (100 * 200, 1.0)
     near = WorkGrid.of(slide.size_px, 0.2525, 0.5, downsamples)
     assert near.factor == 2.0, "level 1 has 0.505, within 1 %"
     coarse = GridPixels(slide, WorkGrid.of(slide.size_px, 0.25, 1.1, downsamples))

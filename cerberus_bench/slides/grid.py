@@ -46,6 +46,15 @@ class Box(NamedTuple):
         """Pixels; 0 where the box is empty."""
         return max(0, self.height) * max(0, self.width)
 
+    @property
+    def centre(self) -> tuple[float, float]:
+        """y, x of the middle."""
+        return (self.y0 + self.y1) / 2, (self.x0 + self.x1) / 2
+
+    def holds(self, y: float, x: float) -> bool:
+        """Whether a point lies in the box."""
+        return self.y0 <= y < self.y1 and self.x0 <= x < self.x1
+
     def grown(self, px: int) -> "Box":
         """The box with `px` more at each side."""
         return Box(self.y0 - px, self.x0 - px, self.y1 + px, self.x1 + px)

@@ -29,8 +29,6 @@ class Region:
     """(H, W, 3) RGB; white where nothing was asked for."""
     px_read: int
     """Pixels that were read, of the level that they were read at."""
-    px_per_px: float
-    """Pixels of that level under a pixel of the grid: reading each once costs this much."""
 
 
 class GridPixels:
@@ -60,6 +58,11 @@ class GridPixels:
         self._ratio = float(round(ratio)) if abs(ratio - round(ratio)) < 1e-9 else ratio
         """Level px a grid px."""
 
+    @property
+    def px_per_px(self) -> float:
+        """Pixels of the level under a pixel of the grid: reading each once costs this much."""
+        return self._ratio**2
+
     def read(self, boxes: Iterable[Box], mapper: Mapper = map) -> Region:
         """Read what some boxes cover, every pixel once.
 
@@ -81,7 +84,7 @@ class GridPixels:
             pixels[part.within(outer)], px_read = self._averaged(part)
             return px_read
 
-        return Region(outer, pixels, sum(mapper(read, parts)), self._ratio**2)
+        return Region(outer, pixels, sum(mapper(read, parts)))
 
     def _bands(self, box: Box) -> Iterator[Box]:
         if box.area:

@@ -4,13 +4,13 @@ A shard reads the windows that its core and a halo around it need, each pixel on
 computes depends on how the slide was cut into shards: see `grid`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from itertools import islice
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,9 @@ from cerberus_bench.slides.regions import REGION_RULES, RegionMaps, write_region
 from cerberus_bench.slides.tissue import TissueCounts
 
 NUCLEI_FILE, REGIONS_FILE, TISSUE_FILE = "nuclei.parquet", "regions.parquet", "tissue.parquet"
+
+PUTTERS = 2
+"""Threads that put windows into maps while the network computes the next ones."""
 
 
 @dataclass(frozen=True)
@@ -82,21 +85,50 @@ class ShardPixels:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ShardMaps:
-    """A shard after the network."""
+    """A shard after the network. Windows may be put from several threads."""
 
     index: int
+    core: Box
     windows: list[Box]
     nuclei: NucleiMaps | None
     regions: RegionMaps | None
-    places: list[tuple[float, float]]
-    """x, y in work px of the centres of windows, where the tissue is classified."""
-    place_classes: NDArray[np.float32]
-    """(places, classes) probabilities."""
+    tissue: dict[Box, NDArray[np.float32]]
+    """Kept box -> class probabilities, of the windows whose centre lies in the core."""
     px_read: int
-    px_needed: float
     seconds: float
+
+    @classmethod
+    def blank(cls, work: SlideWork, shard: ShardPixels) -> "ShardMaps":
+        """Maps of a shard before any window."""
+        plan, outputs = work.plan, work.model.outputs
+        core, tasks = plan.shards[shard.index], plan.model.label_spaces
+        return cls(
+            index=shard.index,
+            core=core,
+            windows=shard.windows,
+            nuclei=NucleiMaps.blank(core, plan.grid, outputs) if "nuclei" in tasks else None,
+            regions=RegionMaps(core, outputs) if REGION_RULES.keys() & tasks.keys() else None,
+            tissue={},
+            px_read=shard.region.px_read,
+            seconds=shard.seconds,
+        )
+
+    def put(self, kept: Box, probabilities: Mapping[str, Probabilities]) -> None:
+        """Add what one window says.
+
+        Args:
+            kept: its kept box, work px.
+            probabilities: output name -> (kept height, kept width, classes), or (classes,).
+        """
+        if self.nuclei is not None:
+            self.nuclei.put(kept, probabilities)
+        if self.regions is not None:
+            self.regions.put(kept, probabilities)
+        y, x = kept.centre
+        if "tissue" in probabilities and self.core.holds(y, x):
+            self.tissue[kept] = probabilities["tissue"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,36 +187,24 @@ def infer_shard(
         on_windows: told after every batch how many windows it had.
     """
     begin = perf_counter()
-    plan, core = work.plan, work.plan.shards[shard.index]
-    tasks = plan.model.label_spaces
-    nuclei = NucleiMaps.blank(core, plan.grid, work.model.outputs) if "nuclei" in tasks else None
-    regions = RegionMaps(core, work.model.outputs) if set(REGION_RULES) & set(tasks) else None
-    places: list[tuple[float, float]] = []
-    rows: list[NDArray[np.float32]] = []
-    for batch, found in _batches(work, shard):
-        for i, kept in enumerate(batch):
-            maps = {name: values[i] for name, values in found.items()}
-            tissue = maps.pop("tissue", None)
-            if nuclei is not None:
-                nuclei.put(kept, maps)
-            if regions is not None:
-                regions.put(kept, maps)
-            y, x = (kept.y0 + kept.y1) / 2, (kept.x0 + kept.x1) / 2
-            if tissue is not None and core.y0 <= y < core.y1 and core.x0 <= x < core.x1:
-                places.append((x, y))
-                rows.append(tissue)
-        on_windows(len(batch))
-    return ShardMaps(
-        index=shard.index,
-        windows=shard.windows,
-        nuclei=nuclei,
-        regions=regions,
-        places=places,
-        place_classes=np.array(rows, np.float32),
-        px_read=shard.region.px_read,
-        px_needed=shard.region.px_per_px * sum(kept.meet(core).area for kept in shard.windows),
-        seconds=shard.seconds + perf_counter() - begin,
-    )
+    maps = ShardMaps.blank(work, shard)
+    with ThreadPoolExecutor(PUTTERS, "put") as pool:
+        putting: list[Future[None]] = []
+        for batch, found in _batches(work, shard):
+            _finished(putting)
+            putting = [
+                pool.submit(maps.put, kept, {name: values[i] for name, values in found.items()})
+                for i, kept in enumerate(batch)
+            ]
+            on_windows(len(batch))
+        _finished(putting)
+    maps.seconds += perf_counter() - begin
+    return maps
+
+
+def _finished(futures: Iterable[Future[None]]) -> None:
+    for future in futures:
+        future.result()
 
 
 def finish_shard(work: SlideWork, shard: ShardMaps) -> int:
@@ -202,18 +222,19 @@ def shard_files(work: SlideWork, shard: ShardMaps) -> ShardFiles:
     plan, files = work.plan, dict[str, bytes]()
     n_nuclei = 0
     if shard.nuclei is not None:
-        nuclei = nuclei_table(plan.shards[shard.index], shard.nuclei, plan, shard.windows)
+        nuclei = nuclei_table(shard.core, shard.nuclei, plan, shard.windows)
         files[NUCLEI_FILE] = _written(partial(pq.write_table, nuclei, compression="zstd"))
         n_nuclei = len(nuclei)
     if shard.regions is not None:
         files[REGIONS_FILE] = _written(partial(write_regions, shard.regions.table()))
     if "tissue" in plan.model.label_spaces:
         files[TISSUE_FILE] = _written(partial(pq.write_table, _tissue_table(plan, shard)))
+    needed = sum(kept.meet(shard.core).area for kept in shard.windows)
     record = ShardRecord(
         files={name: sha256(content).hexdigest() for name, content in files.items()},
         seconds=shard.seconds + perf_counter() - begin,
         px_read=shard.px_read,
-        px_needed=shard.px_needed,
+        px_needed=needed * work.pixels.px_per_px,
         n_nuclei=n_nuclei,
         part=work.part,
     )
@@ -241,9 +262,12 @@ def _batches(
 
 
 def _tissue_table(plan: Plan, shard: ShardMaps) -> pa.Table:
-    """x, y in level-0 px, and the probability of each class."""
+    """Centres of windows x, y in level-0 px, and the probability of each class there."""
     classes = plan.model.label_spaces["tissue"]
-    level0 = plan.grid.to_level0(np.array(shard.places, np.float64).reshape(-1, 2))
-    values: NDArray[Any] = shard.place_classes.reshape(-1, len(classes))
+    places = [kept for kept in shard.windows if kept in shard.tissue]
+    yx = np.array([kept.centre for kept in places], np.float64).reshape(-1, 2)
+    level0 = plan.grid.to_level0(yx[:, ::-1])
+    rows = np.array([shard.tissue[kept] for kept in places], np.float32)
+    values = rows.reshape(-1, len(classes))
     columns = {"x": level0[:, 0], "y": level0[:, 1]}
     return pa.table(columns | {name: values[:, i] for i, name in enumerate(classes)})
