@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fakes import glas
 from result_builders import make_result, make_score
-from test_leaderboard import N_IMAGES, image_counts, put, ranks, result_of, store
+from stored_results import N_IMAGES, image_counts, put, ranks, result_of, store
 from typer.testing import CliRunner
 
 import cerberus_bench as cb

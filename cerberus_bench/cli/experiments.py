@@ -45,7 +45,7 @@ def single_against_multi(
     """Compare single-task networks with one multi-task network; stopped, it goes on."""
     from cerberus_bench.cli import show
     from cerberus_bench.workflows.experiment import single_against_multi as run
-    from cerberus_bench.workflows.leaderboard import render_board
+    from cerberus_bench.workflows.leaderboard import render_board, render_kinds
 
     with _watch() as on_progress:
         done = run(
@@ -70,6 +70,8 @@ def single_against_multi(
         f" {', '.join(map(str, plan['folds']))}\n"
     )
     show.out.print(render_board(results, "terminal"))
+    if len(plan["tasks"]) > 1:
+        show.out.print(render_kinds(results, "terminal"))
 
 
 @contextmanager

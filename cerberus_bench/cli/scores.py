@@ -126,21 +126,32 @@ def leaderboard(
         ),
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new Space private.")] = False,
+    kinds: Annotated[
+        bool,
+        typer.Option(
+            "--single-vs-multi",
+            help="Only single-task against multi-task networks of the same seeds, a line a score.",
+        ),
+    ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV, one row a score.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare models: scores with intervals, and the interval of every difference."""
     from cerberus_bench.cli import show
-    from cerberus_bench.workflows.leaderboard import render_board
+    from cerberus_bench.workflows.leaderboard import render_board, render_kinds
 
     if html is not None or push is not None:
         _publish_board(results, html, push, private, as_json)
         return
     forms = {"json": as_json, "markdown": markdown, "csv": as_csv}
     form = next((name for name, wanted in forms.items() if wanted), "terminal")
-    rendered = render_board(results, form)
-    if form == "terminal":
+    if kinds and as_csv:
+        raise typer.BadParameter("--single-vs-multi has no CSV; take --json or --markdown.")
+    rendered = (render_kinds if kinds else render_board)(results, form)
+    if kinds and as_json:
+        show.print_json(rendered)
+    elif form == "terminal":
         show.out.print(rendered)
     else:
         print(rendered, end="")

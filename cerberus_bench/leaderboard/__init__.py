@@ -1,6 +1,13 @@
 """The leaderboard: a pure function of a folder of results."""
 
 from cerberus_bench.leaderboard.compare import Board, leaderboard
+from cerberus_bench.leaderboard.kinds import (
+    Duel,
+    kinds_json,
+    kinds_markdown,
+    kinds_terminal,
+    single_against_multi,
+)
 from cerberus_bench.leaderboard.page import to_html
 from cerberus_bench.leaderboard.render import (
     board_rows,
@@ -12,8 +19,13 @@ from cerberus_bench.leaderboard.render import (
 
 __all__ = [
     "Board",
+    "Duel",
     "board_rows",
+    "kinds_json",
+    "kinds_markdown",
+    "kinds_terminal",
     "leaderboard",
+    "single_against_multi",
     "to_csv",
     "to_html",
     "to_json",

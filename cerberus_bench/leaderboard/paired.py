@@ -4,6 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
+
+import numpy as np
 
 from cerberus_bench.eval.estimates import estimate, ranking_estimate
 from cerberus_bench.eval.image_counts import ImageCounts
@@ -84,17 +87,52 @@ class Pairing:
         Raises:
             DataError: counts do not give the score of their result, or the two saw other images.
         """
-        estimates = self._estimate(column, first), self._estimate(column, second)
-        if estimates[0] is None or estimates[1] is None:
+        return self.pair_means(column, one, [first], two, [second])
+
+    def pair_means(
+        self,
+        column: Column,
+        one: str,
+        firsts: Sequence[StoredResult],
+        two: str,
+        seconds: Sequence[StoredResult],
+    ) -> Pair | None:
+        """The mean of some results against that of others, such as the seeds of two models.
+
+        Returns:
+            None where one of them has no value or no counts.
+
+        Raises:
+            DataError: as `pair`.
+        """
+        first, second = self._mean(column, firsts), self._mean(column, seconds)
+        if first is None or second is None:
             return None
-        mine, other = (self._counts[r.path][column.task] for r in (first, second))
-        if (mine.sample_ids, mine.groups) != (other.sample_ids, other.groups):
-            raise DataError(
-                f"{counts_path(first.path)} and {counts_path(second.path)} name the same data, but"
-                f" hold other {column.task} images or groups. One is wrong; evaluate again."
-            )
-        found = paired_difference(estimates[0], estimates[1], self._draw(mine))
+        mine = self._same_images(column, [*firsts, *seconds])
+        found = paired_difference(first, second, self._draw(mine))
         return Pair(column, one, two, found.value, found.low, found.high, found.p, found.n_groups)
+
+    def _mean(self, column: Column, results: Sequence[StoredResult]) -> Estimate | None:
+        estimates = [self._estimate(column, result) for result in results]
+        known = [estimate for estimate in estimates if estimate is not None]
+        if len(known) < len(estimates):
+            return None
+        return Estimate(
+            fmean(estimate.value for estimate in known),
+            lambda draws: np.mean([estimate.resample(draws) for estimate in known], axis=0),
+        )
+
+    def _same_images(self, column: Column, results: Sequence[StoredResult]) -> ImageCounts:
+        first, *others = results
+        mine = self._counts[first.path][column.task]
+        for result in others:
+            other = self._counts[result.path][column.task]
+            if (mine.sample_ids, mine.groups) != (other.sample_ids, other.groups):
+                raise DataError(
+                    f"{counts_path(first.path)} and {counts_path(result.path)} name the same data,"
+                    f" but hold other {column.task} images or groups. One is wrong; evaluate again."
+                )
+        return mine
 
     def _estimate(self, column: Column, result: StoredResult) -> Estimate | None:
         """The score with its resamples, drawn once a model and not once a pair."""

@@ -15,6 +15,7 @@ from cerberus_bench.leaderboard.columns import Column
 from cerberus_bench.leaderboard.compare import Board, Cell, Entry, Standing, Table
 from cerberus_bench.leaderboard.paired import Pair
 from cerberus_bench.leaderboard.seeds import Spread, seed_spreads
+from cerberus_bench.leaderboard.store import DataKey
 from cerberus_bench.pictures.wording import (
     AVERAGING_NAMES,
     FEW_GROUPS,
@@ -95,9 +96,9 @@ def to_markdown(board: Board) -> str:
     blocks = [_markdown_table(table) for table in board.tables]
     if board.standings:
         head = ["Score", *STANDING_HEAD]
-        rows = [[_markdown(cell) for cell in _standing_cells(s)] for s in board.standings]
-        blocks.append(f"### Over all data\n\n{_pipes(head, rows)}")
-    blocks.extend(_markdown(note) for note in board_notes(board))
+        rows = [[escaped(cell) for cell in _standing_cells(s)] for s in board.standings]
+        blocks.append(f"### Over all data\n\n{pipes(head, rows)}")
+    blocks.extend(escaped(note) for note in board_notes(board))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -194,9 +195,13 @@ def printable(text: str) -> str:
 
 
 def _title(table: Table) -> str:
-    data = table.data
-    title = f"{task_name(table.task)} on {data.name} {data.version}, {data.split}, fold {data.fold}"
-    return printable(title) + (", synthetic data" if table.synthetic else "")
+    title = f"{task_name(table.task)} on {split_text(table.data)}"
+    return title + (", synthetic data" if table.synthetic else "")
+
+
+def split_text(data: DataKey) -> str:
+    """A split of a dataset in words."""
+    return printable(f"{data.name} {data.version}, {data.split}, fold {data.fold}")
 
 
 def heading(column: Column) -> str:
@@ -262,17 +267,19 @@ def difference_lines(table: Table) -> list[str]:
 
 def difference_text(pair: Pair) -> str:
     """First model minus second with its interval and p value in one line."""
-    digits = 1 if pair.column.unit else 3
-    interval = (
-        f" ({pair.low:+.{digits}f} to {pair.high:+.{digits}f})"
-        if pair.low is not None and pair.high is not None
-        else ""
-    )
     p = "" if pair.p is None else f", p {'< .001' if pair.p < 0.001 else f'= {pair.p:.3f}'}"
     return printable(
         f"{column_names(pair.column)[0]}, {pair.first} minus {pair.second}:"
-        f" {pair.value:+.{digits}f}{interval}{p}"
+        f" {interval_words(pair)}{p}"
     )
+
+
+def interval_words(pair: Pair) -> str:
+    """A difference with its interval."""
+    digits = 1 if pair.column.unit else 3
+    if pair.low is None or pair.high is None:
+        return f"{pair.value:+.{digits}f}"
+    return f"{pair.value:+.{digits}f} ({pair.low:+.{digits}f} to {pair.high:+.{digits}f})"
 
 
 def spread_text(spread: Spread) -> str:
@@ -298,14 +305,23 @@ def _standing_cells(standing: Standing) -> list[str]:
 
 
 def _markdown_table(table: Table) -> str:
-    head = ["Model", "Kind", *(_markdown(heading(column)) for column in table.columns)]
+    head = ["Model", "Kind", *(escaped(heading(column)) for column in table.columns)]
     rows = [
-        [_markdown(_name(entry)), entry.result.record.model.kind, *map(_markdown_cell, entry.cells)]
+        [
+            escaped(_name(entry)),
+            entry.result.record.model.kind,
+            *map(_markdown_cell, entry.cells),
+        ]
         for entry in table.entries
     ]
-    differences = [f"- {_markdown(line)}" for line in difference_lines(table)]
-    notes = [_markdown(note) for note in table_notes(table)]
-    blocks = [f"### {_markdown(_title(table))}", _pipes(head, rows), "\n".join(differences), *notes]
+    differences = [f"- {escaped(line)}" for line in difference_lines(table)]
+    notes = [escaped(note) for note in table_notes(table)]
+    blocks = [
+        f"### {escaped(_title(table))}",
+        pipes(head, rows),
+        "\n".join(differences),
+        *notes,
+    ]
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -313,16 +329,17 @@ def _markdown_cell(cell: Cell | None) -> str:
     if cell is None:
         return ABSENT
     rank = f"rank {cell.rank}" if cell.rank else ""
-    lines = (f"**{_markdown(_value(cell))}**", _markdown(_interval(cell)), rank)
+    lines = (f"**{escaped(_value(cell))}**", escaped(_interval(cell)), rank)
     return "<br>".join(line for line in lines if line)
 
 
-def _markdown(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that GitHub shows as it is, without markup, links or mentions."""
     return text.translate(MARKDOWN_ESCAPES).replace("://", "&#58;//")
 
 
-def _pipes(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def pipes(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; the first two columns to the left, the others to the right."""
     lines = [head, ["---"] * 2 + ["---:"] * (len(head) - 2), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

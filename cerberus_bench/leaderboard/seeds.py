@@ -7,6 +7,7 @@ from statistics import fmean
 from cerberus_bench.leaderboard.columns import Column
 from cerberus_bench.leaderboard.compare import Entry, Table
 from cerberus_bench.schema.report import Score
+from cerberus_bench.schema.result import ModelInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +22,21 @@ class Spread:
     mean: float
 
 
-def seed_spreads(table: Table) -> list[Spread]:
-    """Spreads of the models that stand in a table with two seeds or more.
+def family(model: ModelInfo) -> tuple[object, ...]:
+    """What the runs of one model share.
 
-    Runs are of one model where all but seed and file agree: name, architecture, tasks, parameters,
-    and how it was run.
+    That is all but seed and file: name, architecture, tasks, parameters, and how it was run.
     """
+    return model.name, model.architecture, tuple(model.tasks), model.parameters, model.variant
+
+
+def seed_spreads(table: Table) -> list[Spread]:
+    """Spreads of the models that stand in a table with two seeds or more."""
     families: dict[tuple[object, ...], list[Entry]] = {}
     for entry in table.entries:
         model = entry.result.record.model
         if model.seed is not None:
-            tasks = tuple(model.tasks)
-            key = (model.name, model.architecture, tasks, model.parameters, model.variant)
-            families.setdefault(key, []).append(entry)
+            families.setdefault(family(model), []).append(entry)
     return [
         spread
         for entries in families.values()

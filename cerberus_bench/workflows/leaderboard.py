@@ -1,13 +1,18 @@
 """`leaderboard`: a folder of results as a comparison of models."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cerberus_bench.hub import PREFIX, parse_place
 from cerberus_bench.leaderboard import (
     Board,
+    Duel,
+    kinds_json,
+    kinds_markdown,
+    kinds_terminal,
     leaderboard,
+    single_against_multi,
     to_csv,
     to_html,
     to_json,
@@ -27,6 +32,12 @@ RENDERERS: Mapping[str, Callable[[Board], Any]] = {
     "csv": to_csv,
 }
 """Form -> renderer; `terminal` gives something that `rich` prints, the others text."""
+KIND_RENDERERS: Mapping[str, Callable[[Sequence[Duel]], Any]] = {
+    "terminal": kinds_terminal,
+    "markdown": kinds_markdown,
+    "json": kinds_json,
+}
+"""The same for single-task against multi-task networks; `json` gives plain rows."""
 
 
 def find_results(results: Path) -> Path:
@@ -57,6 +68,25 @@ def render_board(results: Path, form: str) -> Any:
         DataError: a file is no valid result, or results contradict each other.
     """
     return RENDERERS[form](leaderboard(find_results(results)))
+
+
+def render_kinds(results: Path, form: str) -> Any:
+    """Read results and render single-task against multi-task networks of the same seeds.
+
+    Args:
+        results: a folder, or `hf:ORG/NAME`.
+        form: terminal, markdown or json.
+
+    Raises:
+        DataError: as `render_board`; or nothing there can be compared so.
+    """
+    duels = single_against_multi(find_results(results))
+    if not duels:
+        raise DataError(
+            f"{results}: no single-task and multi-task networks of the same seeds on the same data."
+            " `cerberus-bench experiment stl-vs-mtl` makes them."
+        )
+    return KIND_RENDERERS[form](duels)
 
 
 def write_board_page(results: Path, out: Path) -> Path:

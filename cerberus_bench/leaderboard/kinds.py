@@ -1,0 +1,162 @@
+"""Single-task networks against multi-task ones: means over the same seeds, and their difference."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from cerberus_bench.leaderboard.columns import Column, columns_of, score_in
+from cerberus_bench.leaderboard.paired import Pair, Pairing
+from cerberus_bench.leaderboard.render import (
+    column_names,
+    escaped,
+    interval_words,
+    pipes,
+    printable,
+    split_text,
+)
+from cerberus_bench.leaderboard.seeds import family
+from cerberus_bench.leaderboard.store import DataKey, StoredResult, read_results
+from cerberus_bench.pictures.wording import task_name, value_text
+from cerberus_bench.schema.report import Score
+from cerberus_bench.schema.tasks import TASKS
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+HEAD = ("Data", "Task", "Score", "Single-task", "Multi-task", "Multi minus single (95 %)", "p")
+SAID = (
+    "Means over seeds, with the lowest and the highest; better of two in bold where the interval of"
+    " the difference, over groups and for these seeds, leaves out zero."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One model trained from several seeds, on one split of one dataset."""
+
+    name: str
+    runs: tuple[StoredResult, ...]
+    """One a seed, in the order of seeds."""
+
+    @property
+    def seeds(self) -> tuple[int | None, ...]:
+        """Its seeds."""
+        return tuple(run.record.model.seed for run in self.runs)
+
+    def scores(self, column: Column) -> list[Score]:
+        """Its scores in a column, those that are defined."""
+        found = (score_in(column, run.record.report) for run in self.runs)
+        return [score for score in found if score is not None and score.value is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Duel:
+    """A single-task network and a multi-task one in one column."""
+
+    data: DataKey
+    single: Family
+    multi: Family
+    pair: Pair
+    """Multi minus single, of the means over seeds."""
+
+
+def single_against_multi(results_dir: Path) -> list[Duel]:
+    """Every single-task and multi-task network below a folder that share data, task and seeds.
+
+    Raises:
+        DataError: as `leaderboard`.
+    """
+    results = read_results(results_dir)
+    return [
+        duel
+        for data in sorted({result.data for result in results})
+        for duel in _duels(data, [result for result in results if result.data == data])
+    ]
+
+
+def kinds_markdown(duels: Sequence[Duel]) -> str:
+    """One table in GitHub Markdown, and how to read it."""
+    rows = [
+        [escaped(cell) if i not in (3, 4) else cell for i, cell in enumerate(row)]
+        for row in map(_row, duels)
+    ]
+    return f"{pipes(HEAD, rows)}\n\n{SAID}\n"
+
+
+def kinds_json(duels: Sequence[Duel]) -> list[dict[str, Any]]:
+    """Plain rows for scripts."""
+    return [
+        {
+            **duel.data._asdict(),
+            "single": duel.single.name,
+            "multi": duel.multi.name,
+            "seeds": duel.single.seeds,
+            "single_values": [score.value for score in duel.single.scores(duel.pair.column)],
+            "multi_values": [score.value for score in duel.multi.scores(duel.pair.column)],
+            **asdict(duel.pair),
+        }
+        for duel in duels
+    ]
+
+
+def kinds_terminal(duels: Sequence[Duel]) -> "RichTable":
+    """A table for a `rich` console."""
+    from rich.table import Table as RichTable
+
+    shown = RichTable(*HEAD, caption=SAID, caption_justify="left")
+    for row in map(_row, duels):
+        shown.add_row(*(cell.replace("**", "") for cell in row))
+    return shown
+
+
+def _duels(data: DataKey, results: Sequence[StoredResult]) -> list[Duel]:
+    families = _families(results)
+    singles = [one for one in families if one.runs[0].record.model.kind == "single"]
+    multis = [one for one in families if one.runs[0].record.model.kind == "multi"]
+    pairing = Pairing(results)
+    return [
+        Duel(data, single, multi, pair)
+        for task in TASKS
+        for single in singles
+        for multi in multis
+        if task in single.runs[0].record.model.tasks and single.seeds == multi.seeds
+        for column in columns_of(task, [run.record.report for run in single.runs + multi.runs])
+        if (pair := pairing.pair_means(column, multi.name, multi.runs, single.name, single.runs))
+    ]
+
+
+def _families(results: Sequence[StoredResult]) -> list[Family]:
+    groups: dict[tuple[object, ...], dict[int, StoredResult]] = {}
+    for result in results:
+        model = result.record.model
+        if model.seed is not None:
+            groups.setdefault(family(model), {})[model.seed] = result
+    return [
+        Family(next(iter(runs.values())).record.model.name, tuple(runs[s] for s in sorted(runs)))
+        for runs in groups.values()
+    ]
+
+
+def _row(duel: Duel) -> list[str]:
+    column, pair = duel.pair.column, duel.pair
+    better = pair.outcome(duel.multi.name)
+    return [
+        split_text(duel.data),
+        task_name(column.task),
+        column_names(column)[0],
+        _spread(duel.single, column, better < 0),
+        _spread(duel.multi, column, better > 0),
+        interval_words(pair),
+        "" if pair.p is None else "< .001" if pair.p < 0.001 else f"{pair.p:.3f}",
+    ]
+
+
+def _spread(one: Family, column: Column, is_better: bool) -> str:
+    scores = sorted(one.scores(column), key=lambda score: score.value or 0.0)
+    mean = fmean(score.value for score in scores if score.value is not None)
+    shown = value_text(scores[0].model_copy(update={"value": mean}))
+    bold = "**" if is_better else ""
+    text = f"{bold}{shown}{bold} ({value_text(scores[0])} to {value_text(scores[-1])})"
+    return printable(text)
