@@ -1,7 +1,7 @@
 """Verbs about models: train, predict, convert."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -123,9 +123,17 @@ def predict(
     shard_px: Annotated[
         int, typer.Option(help="Slides: side of a shard at the model's mpp, a multiple of 1024.")
     ] = 4096,
+    engine: Annotated[
+        Literal["threads", "ray"],
+        typer.Option(help="Slides: what shares out the shards. Ray joins the one of RAY_ADDRESS."),
+    ] = "threads",
     workers: Annotated[
         int | None,
-        typer.Option(min=1, help="Slides: threads that cut out objects. Default: half the cores."),
+        typer.Option(
+            min=1,
+            help="Slides: threads that cut out objects; half of the cores. On Ray, processes that"
+            " do all of a shard; one a GPU.",
+        ),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Slides: begin anew instead of going on.")
@@ -155,6 +163,7 @@ def predict(
         mask=mask,
         shard_px=shard_px,
         part=None if shard is None else parse_part(shard),
+        engine=engine,
         workers=workers,
         overwrite=overwrite,
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cerberus_bench.model_zoo.backends import Network
+from cerberus_bench.model_zoo.backends import Network, make_network
 from cerberus_bench.model_zoo.checkpoint import LoadedModel
 from cerberus_bench.model_zoo.options import RunOptions
 from cerberus_bench.model_zoo.runner import outputs_of
@@ -26,6 +26,15 @@ class SlideModel:
     """The last batch is filled up with black windows, so that every batch has one shape."""
     planned: PlannedModel
     """What a plan says of it."""
+
+
+def ready_model(loaded: LoadedModel, options: RunOptions) -> SlideModel:
+    """A network made ready for slides from what can be sent to another machine.
+
+    Raises:
+        DataError: the backend is not installed.
+    """
+    return slide_model(loaded, options, make_network(loaded, options))
 
 
 def slide_model(loaded: LoadedModel, options: RunOptions, network: Network) -> SlideModel:

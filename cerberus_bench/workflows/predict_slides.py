@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.machine import peak_memory_gib
@@ -36,8 +37,11 @@ class SlideOptions:
     """Side of a shard at the model's resolution, a multiple of 1024."""
     part: tuple[int, int] | None = None
     """i, n: do every n-th shard only, and do not merge."""
+    engine: Literal["threads", "ray"] = "threads"
+    """What shares out the shards: threads of this process, or Ray (extra `ray`)."""
     workers: int | None = None
-    """Threads that cut out objects; half of the cores when None."""
+    """Threads that cut out objects, half of the cores when None; on Ray, processes that do all of
+    a shard, one a GPU when None (or a machine, for a model that runs on CPUs)."""
     overwrite: bool = False
     """Begin anew where the folder of a slide is there already."""
 
@@ -75,16 +79,16 @@ def predict_slide(
     """
     from cerberus_bench.slides.engine import run_shards
     from cerberus_bench.slides.merge import merge_slide
-    from cerberus_bench.slides.reader import open_slide
     from cerberus_bench.slides.summary import read_summary
 
     begin = perf_counter()
-    reader = open_slide(slide, options.mpp) if isinstance(slide, Path) else slide
+    reader = _opened(slide, options.mpp)
     work = _planned(reader, model, out, options)
     folder, plan = work.folder, work.plan
     wanted = _shards_of(plan, options.part)
     missing = [index for index in wanted if folder.record(index) is None]
-    run_shards(
+    run = run_shards if options.engine == "threads" else _on_ray(slide, model, options)
+    run(
         work,
         missing,
         workers=options.workers,
@@ -167,6 +171,28 @@ def _planned(
     network = slide_model(model.loaded, model.options, model.network)
     folder.begin(reader, network, Wish(options.shard_px, options.mask))
     return SlideWork.of(reader, network, folder, options.part)
+
+
+def _on_ray(
+    slide: "Path | SlideReader", model: Predictor, options: SlideOptions
+) -> "Callable[..., None]":
+    """`run_shards` on Ray, whose workers open the slide and the model themselves."""
+    from cerberus_bench.slides.model import ready_model
+    from cerberus_bench.slides.ray_engine import WorkerSetup, run_shards_on_ray
+
+    assert isinstance(model, NetworkPredictor)  # the slide is planned
+    source = slide.resolve() if isinstance(slide, Path) else slide
+    setup = WorkerSetup(
+        open_reader=partial(_opened, source, options.mpp),
+        open_model=partial(ready_model, model.loaded, model.options),
+    )
+    return partial(run_shards_on_ray, setup)
+
+
+def _opened(slide: "Path | SlideReader", mpp: float | None) -> "SlideReader":
+    from cerberus_bench.slides.reader import open_slide
+
+    return open_slide(slide, mpp) if isinstance(slide, Path) else slide
 
 
 def _shards_of(plan: "Plan", part: tuple[int, int] | None) -> list[int]:
