@@ -10,7 +10,7 @@ from PIL import Image
 from slide_models import MARGIN_PX, phantom_slide, predictor
 from slide_pictures import Pixels, glass, scene
 
-from cerberus_bench.model_zoo import load_model
+from cerberus_bench.model_zoo import load_model, untrained
 from cerberus_bench.model_zoo.backends import make_network
 from cerberus_bench.model_zoo.instances import (
     gland_instances,
@@ -19,8 +19,12 @@ from cerberus_bench.model_zoo.instances import (
     lumina_inside_glands,
     nuclei_instances,
 )
+from cerberus_bench.model_zoo.options import RunOptions
+from cerberus_bench.schema.errors import DataError
 from cerberus_bench.slides.array_reader import ArrayReader
 from cerberus_bench.slides.geoparquet import read_objects
+from cerberus_bench.slides.summary import read_summary
+from cerberus_bench.workflows.networks import network_predictor
 from cerberus_bench.workflows.predict_slides import SlideOptions, merge, predict_slide
 
 SLIDE = phantom_slide()
@@ -137,3 +141,25 @@ def test_a_window_gives_the_same_numbers_wherever_it_lies_in_a_batch() -> None:
     for name in outputs:
         for position in (1, 2):
             np.testing.assert_array_equal(found[position][name][position], found[0][name][0])
+
+
+@pytest.mark.parametrize("tasks", [("nuclei",), ("gland",), ("lumen", "tissue"), ("tissue",)])
+def test_models_of_some_tasks(tasks: tuple[str, ...], tmp_path: Path) -> None:
+    pixels = glass(400, 600)
+    pixels[60:360, 100:500] = scene(0)[:300, :400]
+    done = predict(tmp_path, pixels, predictor(tasks))
+    objects = [task for task in tasks if task != "tissue"]
+    assert list(done["objects"]) == objects
+    assert all(done["objects"].values())
+    found = read_objects(tmp_path / "slide" / "objects.parquet")
+    assert set(found["task"].to_pylist()) == set(objects)
+    summary = read_summary(tmp_path / "slide" / "summary.json")
+    assert (summary.tissue is not None) == ("tissue" in tasks)
+    if summary.tissue:
+        assert summary.tissue.n_places == 6, "centres of windows at 0, 224, 448 x 0, 224"
+
+
+def test_a_model_of_boxes_alone_is_refused(tmp_path: Path) -> None:
+    model = network_predictor(untrained("single-signet_ring-tiny"), RunOptions())
+    with pytest.raises(DataError, match="predicts signet_ring"):
+        predict(tmp_path, glass(100, 100), model)

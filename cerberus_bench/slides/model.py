@@ -7,6 +7,7 @@ from cerberus_bench.model_zoo.checkpoint import LoadedModel
 from cerberus_bench.model_zoo.options import RunOptions
 from cerberus_bench.model_zoo.runner import outputs_of
 from cerberus_bench.model_zoo.tiling import Tiling
+from cerberus_bench.schema.errors import DataError
 from cerberus_bench.slides.plan import PlannedModel
 
 TASKS = ("nuclei", "gland", "lumen")
@@ -44,26 +45,29 @@ def slide_model(loaded: LoadedModel, options: RunOptions, network: Network) -> S
         loaded: the model.
         options: how it is run.
         network: what `make_network` gave for them.
+
+    Raises:
+        DataError: it predicts nothing that is looked for on slides.
     """
+    found = [task for task in (*TASKS, "tissue") if task in loaded.label_spaces]
+    if not found:
+        raise DataError(
+            f"{loaded.name} predicts {', '.join(loaded.label_spaces)}, and slides are read for"
+            f" {', '.join(TASKS)} and tissue. Give a model of one of these."
+        )
     tiling = options.tiling(loaded)
-    dense = [
-        name for task in TASKS if task in loaded.label_spaces for name in outputs_of(loaded, task)
-    ]
-    patch = ["tissue"] if "tissue" in loaded.label_spaces else []
+    dense = [name for task in TASKS if task in found for name in outputs_of(loaded, task)]
+    outputs = (*dense, "tissue") if "tissue" in found else tuple(dense)
     return SlideModel(
         network=network,
-        outputs=(*dense, *patch),
+        outputs=outputs,
         tiling=tiling,
         windows_a_batch=max(1, options.batch_px // tiling.window_px**2),
         planned=PlannedModel(
             name=loaded.name,
             sha256=loaded.file_sha256,
             mpp=loaded.mpp,
-            label_spaces={
-                task: list(loaded.label_spaces[task].classes)
-                for task in (*TASKS, "tissue")
-                if task in loaded.label_spaces
-            },
+            label_spaces={task: list(loaded.label_spaces[task].classes) for task in found},
             mode=options.mode,
             precision=options.precision,
             backend=options.backend,
