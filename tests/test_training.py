@@ -20,6 +20,7 @@ from cerberus_bench.model_zoo.batches import (
     tile_views,
 )
 from cerberus_bench.model_zoo.checkpoint import load_model
+from cerberus_bench.model_zoo.objective import Objective
 from cerberus_bench.model_zoo.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
 from cerberus_bench.model_zoo.registry import OUTPUTS, create
 from cerberus_bench.model_zoo.run_facts import TrainConfig, TrainProgress, TrainResult
@@ -530,3 +531,18 @@ def test_another_encoder_is_another_run(tmp_path: Path) -> None:
     run(tmp_path / "second", config(encoder_weights=first))
     with pytest.raises(DataError, match="another recipe, model, seed or data"):
         run(tmp_path / "second", config(), resume=True)
+
+
+def test_frozen_outputs_are_left_out_unless_asked_for() -> None:
+    samples = store(SCENES)
+    batch = BatchMaker(samples, small_recipe()).make([Window(samples.entries[0], View(48, 48))], [])
+    model = create("cerberus-tiny", ["nuclei"])
+    objective = Objective(
+        samples.codes,
+        small_recipe().losses,
+        torch.device("cpu"),
+        torch.float32,
+        ["nuclei.instance"],
+    )
+    assert set(objective.logits(model, batch)) == {"nuclei.type"}
+    assert set(objective.logits(model, batch, frozen=True)) == {"nuclei.type", "nuclei.instance"}

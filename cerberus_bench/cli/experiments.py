@@ -3,16 +3,33 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cerberus_bench.cli.options import AsJson, Data, split_commas
+from cerberus_bench.cli.options import AsJson, Data, FreezeEncoder, split_commas
 
 if TYPE_CHECKING:
-    from cerberus_bench.workflows.experiment import ExperimentProgress
+    from cerberus_bench.workflows.comparison import ExperimentProgress
 
 app = typer.Typer(help="Train and score many models under one budget.", no_args_is_help=True)
+
+
+Size = Annotated[
+    str, typer.Option(help="Size of the networks: tiny, resnet18, resnet34, resnet50.")
+]
+Steps = Annotated[
+    int | None, typer.Option(min=1, help="Steps of every network. Default: the recipe's.")
+]
+Seeds = Annotated[int, typer.Option(min=1, help="How many seeds.")]
+Folds = Annotated[
+    list[int] | None,
+    typer.Option("--fold", min=1, max=3, help="Test fold; repeat for several. Default: 3."),
+]
+Runs = Annotated[
+    Path | None, typer.Option("--out", help="Folder of the runs; what is in it goes on.")
+]
+RecordsFolder = Annotated[Path, typer.Option(help="Folder for result records.")]
 
 
 @app.command("stl-vs-mtl")
@@ -20,36 +37,30 @@ def single_against_multi(
     data: Data = None,
     tasks: Annotated[
         list[str] | None,
-        typer.Option(help="Tasks to compare; repeat, or separate by commas. Default: all."),
+        typer.Option(
+            help="Tasks to compare; repeat, or separate by commas. Default: those of the published"
+            " network."
+        ),
     ] = None,
-    size: Annotated[
-        str, typer.Option(help="Size of the networks: tiny, resnet18, resnet34, resnet50.")
-    ] = "tiny",
+    size: Size = "tiny",
     recipe: Annotated[
         str, typer.Option(help="A shipped recipe by name, or a TOML file.")
     ] = "default",
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps of every network. Default: the recipe's.")
-    ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 3,
-    fold: Annotated[
-        list[int] | None,
-        typer.Option(min=1, max=3, help="Test fold; repeat for several. Default: 3."),
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the runs; what is in it goes on.")] = Path(
-        "runs/stl-vs-mtl"
-    ),
-    results: Annotated[Path, typer.Option(help="Folder for result records.")] = Path("results"),
+    steps: Steps = None,
+    seeds: Seeds = 3,
+    fold: Folds = None,
+    out: Runs = None,
+    results: RecordsFolder = Path("results"),
     as_json: AsJson = False,
 ) -> None:
     """Compare single-task networks with one multi-task network; stopped, it goes on."""
     from cerberus_bench.cli import show
     from cerberus_bench.workflows.experiment import single_against_multi as run
-    from cerberus_bench.workflows.leaderboard import render_board, render_kinds
+    from cerberus_bench.workflows.leaderboard import render_kinds
 
     with _watch() as on_progress:
         done = run(
-            out=out,
+            out=out or Path("runs/stl-vs-mtl"),
             results=results,
             data=split_commas(data, ("phantom",)),
             tasks=split_commas(tasks),
@@ -60,6 +71,62 @@ def single_against_multi(
             folds=fold or (3,),
             on_progress=on_progress,
         )
+    _tell(done, results, as_json)
+    if not as_json:
+        show.out.print(render_kinds(results, "terminal"))
+
+
+@app.command("transfer")
+def transfer(
+    task: Annotated[str, typer.Option(help="nuclei (their classes) or signet_ring.")],
+    init: Annotated[
+        list[str],
+        typer.Option(
+            metavar="random|NAME=FILE",
+            help="First weights: random, or a name and a file that `train --encoder-weights` takes;"
+            " {seed} and {fold} in it stand for a run's own. Repeat it.",
+        ),
+    ],
+    data: Data = None,
+    size: Size = "tiny",
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="A shipped recipe by name, or a TOML file. Default: the task's."),
+    ] = None,
+    freeze_encoder: FreezeEncoder = None,
+    steps: Steps = None,
+    seeds: Seeds = 3,
+    fold: Folds = None,
+    out: Runs = None,
+    results: RecordsFolder = Path("results"),
+    as_json: AsJson = False,
+) -> None:
+    """Compare what a task gains from several first weights, all else equal; stopped, it goes on."""
+    from cerberus_bench.workflows.transfer import transfer as run
+
+    with _watch() as on_progress:
+        done = run(
+            task=task,
+            initial=init,
+            out=out or Path("runs") / f"transfer-{task}",
+            results=results,
+            data=split_commas(data, ("phantom",)),
+            size=size,
+            recipe=recipe,
+            freeze_encoder=freeze_encoder,
+            steps=steps,
+            seeds=seeds,
+            folds=fold or (3,),
+            on_progress=on_progress,
+        )
+    _tell(done, results, as_json)
+
+
+def _tell(done: dict[str, Any], results: Path, as_json: bool) -> None:
+    """Budget and board of an experiment."""
+    from cerberus_bench.cli import show
+    from cerberus_bench.workflows.leaderboard import render_board
+
     if as_json:
         show.print_json(done)
         return
@@ -70,8 +137,6 @@ def single_against_multi(
         f" {', '.join(map(str, plan['folds']))}\n"
     )
     show.out.print(render_board(results, "terminal"))
-    if len(plan["tasks"]) > 1:
-        show.out.print(render_kinds(results, "terminal"))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from cerberus_bench.cli.options import (
     Backend,
     Data,
     Fold,
+    FreezeEncoder,
     Mode,
     Precision,
     Trust,
@@ -46,13 +47,11 @@ def train(
     encoder_weights: Annotated[
         Path | None,
         typer.Option(
-            help="Start with the encoder of this file: a model, or a ResNet with torchvision's"
-            " names."
+            help="Start with the encoder of this: a zoo name, a model file, or a ResNet with"
+            " torchvision's names."
         ),
     ] = None,
-    freeze_encoder: Annotated[
-        bool, typer.Option("--freeze-encoder", help="Train decoders and heads only.")
-    ] = False,
+    freeze_encoder: FreezeEncoder = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where OUT stopped.")] = False,
     tensorboard: Annotated[
         bool | None,
@@ -97,6 +96,7 @@ def train(
             f"{done['steps']} steps in {done['seconds'] / 60:.1f} min, best validation"
             f" {done['best_score']:.4f} at step {done['best_step']}, {done['wait_share']:.1%} of"
             f" the time spent waiting for data -> {done['model']}"
+            + "".join(f"\n{name} stayed as it was" for name in done["frozen"])
         )
 
 

@@ -52,6 +52,15 @@ Backend = Annotated[
 ]
 
 
+FreezeEncoder = Annotated[
+    bool | None,
+    typer.Option(
+        "--freeze-encoder/--tune-encoder",
+        help="Train decoders and heads only. Default: the recipe's, or all is trained.",
+    ),
+]
+
+
 def split_commas(values: list[str] | None, default: tuple[str, ...] = ()) -> list[str]:
     """Flatten `--data a,b --data c` to a, b, c."""
     parts = [part.strip() for value in values or default for part in value.split(",")]

@@ -106,6 +106,15 @@ class Cerberus(nn.Module):
         )
         return one, two, four, eight, features[4]
 
+    def parts(self, outputs: Collection[str]) -> list[str]:
+        """Names of the modules that outputs need besides the encoder, shared ones included."""
+        names = self._wanted(outputs)
+        dense = [name for name in names if name != PATCH_OUTPUT]
+        shared = ("reduce", "laterals") if dense else ()
+        there = [name for name in shared if getattr(self, name) is not None]
+        decoders = [f"decoders.{_slot(name)}" for name in dense]
+        return [*there, *decoders, *(f"heads.{_slot(name)}" for name in names)]
+
     def _initialise(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

@@ -185,7 +185,7 @@ def load_model(name: str | Path, *, arch: str | None = None) -> LoadedModel:
         DataError: there is no such file or weights, the file could run code, it has no card and
             `arch` is not given, or weights and card do not fit.
     """
-    path = _locate(name)
+    path = locate_model(name)
     data = read_bytes(path)
     state, text = parse_state(path, data)
     card = _assumed_card(path, arch) if text is None else read_card(text, str(path))
@@ -288,7 +288,12 @@ def _probe(name: str, module: nn.Module) -> tuple[OutputSpec, ...]:
         ) from error
 
 
-def _locate(name: str | Path) -> Path:
+def locate_model(name: str | Path) -> Path:
+    """File of a zoo name's shipped weights; any other name is a file's own.
+
+    Raises:
+        DataError: the zoo has no weights under this name.
+    """
     if str(name) not in MODELS:
         return Path(name)
     path = shipped_weights(str(name))

@@ -1,6 +1,6 @@
 """Residual encoder: a ResNet whose stem keeps full resolution.
 
-Parameter names are those of torchvision, so ImageNet weights in that layout load as they are.
+Parameter names are those of torchvision, whose weights load (`initial_encoder`).
 Source: He et al., "Deep Residual Learning", CVPR 2016, with the stride of a bottleneck at its 3 x 3
 convolution, as torchvision has it; the stride-1 stem is that of Graham et al., "One Model is All
 You Need", Medical Image Analysis 2023.

@@ -73,7 +73,7 @@ class GlimpsePlan:
         names = default_label_spaces(model.spec)
         spaces = {task: label_space(task, classes) for task, classes in names.items()}
         with torch.inference_mode():
-            logits = objective.logits(model, batch)
+            logits = objective.logits(model, batch, frozen=True)
         tissue = logits.pop(PATCH, None)
         maps = {name: _activated(name, values) for name, values in logits.items()}
         found = []

@@ -23,6 +23,7 @@ class Objective:
         losses: weights.
         device: where to compute.
         precision: type that convolutions run in; losses are float32.
+        frozen: outputs that are not trained: they are left out.
     """
 
     def __init__(
@@ -31,9 +32,11 @@ class Objective:
         losses: Losses,
         device: torch.device,
         precision: torch.dtype,
+        frozen: Collection[str] = (),
     ) -> None:
         self.device = device
         self._precision = precision
+        self._frozen = frozenset(frozen)
         self._weights = losses.outputs
         self._membership = {
             name: torch.from_numpy(code.membership).to(device) for name, code in codes.items()
@@ -44,9 +47,15 @@ class Objective:
         }
 
     def logits(
-        self, model: Cerberus, batch: Batch, recipe: Augmentation | None = None, seed: int = 0
+        self,
+        model: Cerberus,
+        batch: Batch,
+        recipe: Augmentation | None = None,
+        seed: int = 0,
+        *,
+        frozen: bool = False,
     ) -> dict[str, Tensor]:
-        """Logits of every output of the model that the batch has truth for.
+        """Logits of every trained output of the model that the batch has truth for.
 
         Windows and patches of one size go through the encoder together, so that its batch
         statistics in training are those of the mixture, which is what it keeps for inference.
@@ -56,12 +65,15 @@ class Objective:
             batch: windows and patches.
             recipe: change colours so; None = leave them.
             seed: seed of the change.
+            frozen: also of outputs that are not trained.
         """
         windows, patches = (
             self._prepared(images, recipe, seed + i)
             for i, images in enumerate((batch.images, batch.patches))
         )
         names = {output.name for output in model.spec.outputs}
+        if not frozen:
+            names -= self._frozen
         if PATCH not in names:
             patches = patches[:0]
         with torch.autocast(

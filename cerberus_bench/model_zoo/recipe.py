@@ -3,6 +3,7 @@
 import hashlib
 import json
 import tomllib
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -79,11 +80,26 @@ class Losses(BaseModel):
 
     @model_validator(mode="after")
     def _known_names(self) -> Self:
-        known = [output.name for output in (*OUTPUTS, *ADDED)]
-        if set(self.outputs) - set(known):
-            raise ValueError(f"outputs may be {', '.join(known)}")
+        _check_outputs(self.outputs)
         if tuple(self.nuclei_classes) != NUCLEI.labels.classes:
             raise ValueError(f"nuclei_classes must name {', '.join(NUCLEI.labels.classes)}")
+        return self
+
+
+class Initial(BaseModel):
+    """What a run makes of the weights that it starts with (`--encoder-weights`)."""
+
+    model_config = STRICT
+
+    freeze_encoder: bool
+    """Train decoders and heads only."""
+    outputs: tuple[str, ...] = ()
+    """Outputs whose decoders and heads are taken over too, where the weights have them. On a frozen
+    encoder they stay as they are; all others are trained."""
+
+    @model_validator(mode="after")
+    def _known_names(self) -> Self:
+        _check_outputs(self.outputs)
         return self
 
 
@@ -133,6 +149,8 @@ class Recipe(BaseModel):
     data: tuple[str, ...] | None = None
     seed: int = Field(default=0, ge=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    initial: Initial | None = None
+    """None: nothing is frozen or taken over but by the command line."""
     batches: Batches
     augmentation: Augmentation
     losses: Losses
@@ -142,13 +160,22 @@ class Recipe(BaseModel):
     @property
     def sha256(self) -> str:
         """Hash of the content, whatever the layout of the file."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, allow_nan=False)
+        content = self.model_dump(mode="json")
+        if self.initial is None:
+            del content["initial"]  # recipes from before it was there keep their hash
+        text = json.dumps(content, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def with_steps(self, steps: int) -> Self:
         """The same recipe over another number of steps; its hash differs."""
         schedule = self.schedule.model_copy(update={"steps": steps})
         return self.model_copy(update={"schedule": schedule})
+
+
+def _check_outputs(names: Iterable[str]) -> None:
+    known = [output.name for output in (*OUTPUTS, *ADDED)]
+    if set(names) - set(known):
+        raise ValueError(f"outputs may be {', '.join(known)}")
 
 
 def shipped_recipes() -> tuple[str, ...]:

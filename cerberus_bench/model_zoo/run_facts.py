@@ -41,11 +41,13 @@ class TrainConfig:
     cache_bytes: int = DEFAULT_CACHE_BYTES
     """Memory for decoded records, each of training and validation."""
     encoder_weights: Path | None = None
-    """Start with this encoder; see `load_encoder`."""
+    """Start with this encoder; see `load_initial`."""
     freeze_encoder: bool = False
     """Train decoders and heads only."""
     tensorboard: bool | None = None
     """Write TensorBoard events as well; None = if TensorBoard is installed."""
+    keep_outputs: tuple[str, ...] = ()
+    """Outputs to take over from `encoder_weights`, where they are there; see `Initial.outputs`."""
     licence: str | None = None
     provenance: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
 
@@ -87,6 +89,8 @@ class TrainResult:
     """Outputs that were trained and for which the validation split has no truth."""
     wait_share: float
     """Share of the time of this call's steps that was spent waiting for data, in [0, 1]."""
+    frozen: tuple[str, ...]
+    """Outputs that came with the first weights and stayed as they were."""
     rank: int
     """Process that this comes from; only the first, 0, has written anything."""
 

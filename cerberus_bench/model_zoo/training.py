@@ -30,7 +30,7 @@ from cerberus_bench.model_zoo.batches import (
 from cerberus_bench.model_zoo.cerberus import Cerberus
 from cerberus_bench.model_zoo.checkpoint import load_model, make_card, save_model
 from cerberus_bench.model_zoo.glimpses import Glimpse, GlimpsePlan
-from cerberus_bench.model_zoo.initial_encoder import freeze_encoder, load_encoder
+from cerberus_bench.model_zoo.initial_encoder import freeze, load_initial
 from cerberus_bench.model_zoo.objective import Objective
 from cerberus_bench.model_zoo.precision import choose_device, choose_precision
 from cerberus_bench.model_zoo.processes import Processes, start_processes
@@ -139,20 +139,24 @@ class _Run:
             self._validation_maker,
             self.recipe.batches.crop,
         )
-        check_validation(self.outputs, validation_store)
-        self.unvalidated = tuple(
-            name for name in self.outputs if not has_truth(name, validation_store)
-        )
         self._trained_on = [
             *seen_records(train_store, "train", config.fold),
             *seen_records(validation_store, "validation", config.fold),
         ]
         self.device = processes.device or choose_device(config.device)
         self.precision = choose_precision(self.recipe.precision, self.device)
-        self.objective = Objective(self.codes, self.recipe.losses, self.device, self.precision)
-        self._gradient = GradientMaker(self.objective, self.recipe.augmentation, processes)
         self._initial: dict[str, str | bool] = {}
+        self.frozen: tuple[str, ...] = ()
         self.state = self._new_state()
+        self.trained = tuple(name for name in self.outputs if name not in self.frozen)
+        check_validation(self.trained, validation_store)
+        self.unvalidated = tuple(
+            name for name in self.trained if not has_truth(name, validation_store)
+        )
+        self.objective = Objective(
+            self.codes, self.recipe.losses, self.device, self.precision, self.frozen
+        )
+        self._gradient = GradientMaker(self.objective, self.recipe.augmentation, processes)
         self.identity = run_identity(
             config, self.outputs, self._trained_on, self._initial, processes
         )
@@ -192,7 +196,7 @@ class _Run:
         if self.processes.rank:
             return None
         events = use_tensorboard(self.config.tensorboard)
-        return RunLog(self.out, self.outputs, self.state.step, tensorboard=events)
+        return RunLog(self.out, self.trained, self.state.step, tensorboard=events)
 
     def _progress(
         self,
@@ -242,7 +246,7 @@ class _Run:
             group["lr"] = rate
         state.model.train()
         if self.config.freeze_encoder:
-            freeze_encoder(state.model)
+            freeze(state.model, self.frozen)
         state.optimiser.zero_grad(set_to_none=True)
         seeds = [_part_seed(self.config.seed, state.step, part) for part in self._own_parts()]
         parts = [Part(batch, seed) for batch, seed in zip(batches, seeds, strict=True)]
@@ -340,25 +344,42 @@ class _Run:
             state.seconds,
             self.unvalidated,
             self._waited / self._stepped if self._stepped else 0.0,
+            self.frozen,
             self.processes.rank,
         )
 
     def _new_state(self) -> TrainingState:
         torch.manual_seed(self.config.seed)
         model = create(self.config.architecture, self.outputs)
-        if self.config.encoder_weights is not None:
-            initial = load_encoder(model, self.config.encoder_weights)
-            self._initial["encoder_weights_sha256"] = initial.sha256
-            self._trained_on += [
-                seen for seen in initial.trained_on if seen not in self._trained_on
-            ]
-        if self.config.freeze_encoder:
-            freeze_encoder(model)
-            self._initial["encoder_frozen"] = True
+        self._start(model)
         to: Any = {"device": self.device, "memory_format": torch.channels_last}
         model = model.to(**to)
         average: Cerberus = copy.deepcopy(model).requires_grad_(False)
         return TrainingState(model, average, make_optimiser(model, self.recipe.optimiser))
+
+    def _start(self, model: Cerberus) -> None:
+        """Take over what was trained before, and freeze what is to stay."""
+        taken: tuple[str, ...] = ()
+        if self.config.encoder_weights is not None:
+            wanted = [name for name in self.config.keep_outputs if name in self.outputs]
+            initial = load_initial(model, self.config.encoder_weights, wanted)
+            taken = initial.outputs
+            self._initial["encoder_weights_sha256"] = initial.sha256
+            self._trained_on += [
+                seen for seen in initial.trained_on if seen not in self._trained_on
+            ]
+        if taken:
+            self._initial["outputs_taken_over"] = ", ".join(taken)
+        if self.config.freeze_encoder:
+            if set(taken) == set(self.outputs):
+                raise DataError(
+                    f"nothing is left to train: {', '.join(taken)} come with"
+                    f" {self.config.encoder_weights} and are frozen. Name more tasks, or add"
+                    " --tune-encoder."
+                )
+            self.frozen = taken
+            freeze(model, taken)
+            self._initial["encoder_frozen"] = True
 
 
 def _part_seed(seed: int, step: int, part: int) -> int:

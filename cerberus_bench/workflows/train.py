@@ -34,7 +34,7 @@ def train(
     max_minutes: float | None = None,
     parts: int = 1,
     encoder_weights: Path | None = None,
-    freeze_encoder: bool = False,
+    freeze_encoder: bool | None = None,
     resume: bool = False,
     tensorboard: bool | None = None,
     progress: Progress | None = None,
@@ -55,9 +55,10 @@ def train(
         steps: overrides the recipe's, with its schedule stretched over them.
         max_minutes: ends the run, its schedule included, within this time.
         parts: parts that a batch is worked off in; see `TrainConfig`.
-        encoder_weights: model file, or weights of a ResNet with torchvision's names, whose encoder
-            is the start. What a model file has seen counts as seen by the new model.
-        freeze_encoder: train decoders and heads only.
+        encoder_weights: zoo name, model file, or weights of a ResNet with torchvision's names,
+            whose encoder is the start, with the outputs that the recipe takes over. What a model
+            file has seen counts as seen by the new model.
+        freeze_encoder: train decoders and heads only; as the recipe says when None.
         resume: go on from the checkpoint in `out`.
         tensorboard: write TensorBoard events as well; if it is installed, when None.
         progress: told while the phantom is made.
@@ -75,7 +76,7 @@ def train(
             is asked for and not installed.
     """
     from cerberus_bench.loaders.splits import refuse_test_fold
-    from cerberus_bench.model_zoo.recipe import load_recipe
+    from cerberus_bench.model_zoo.recipe import Initial, load_recipe
     from cerberus_bench.model_zoo.run_facts import TrainConfig
     from cerberus_bench.model_zoo.training import train as run
     from cerberus_bench.workflows.training_pictures import validation_sheet
@@ -83,7 +84,14 @@ def train(
     found = load_recipe(recipe)
     if steps is not None:
         found = found.with_steps(steps)
+    initial = found.initial or Initial(freeze_encoder=False)
     names = list(data or found.data or ("phantom",))
+    if initial.freeze_encoder and freeze_encoder is None and encoder_weights is None:
+        raise DataError(
+            f"the recipe {found.name} trains on a frozen encoder: say where it comes from"
+            " (--encoder-weights), train it too (--tune-encoder), or freeze a random one"
+            " (--freeze-encoder)."
+        )
     config = TrainConfig(
         architecture=arch or found.architecture or "cerberus-tiny",
         tasks=_tasks(tasks, found, arch),
@@ -94,7 +102,8 @@ def train(
         max_minutes=max_minutes,
         parts=parts,
         encoder_weights=encoder_weights,
-        freeze_encoder=freeze_encoder,
+        freeze_encoder=initial.freeze_encoder if freeze_encoder is None else freeze_encoder,
+        keep_outputs=initial.outputs,
         tensorboard=tensorboard,
         provenance=dict(provenance(recipe=found.name)),
     )
@@ -122,6 +131,7 @@ def train(
         "validation": dict(done.card.validation),
         "unvalidated": list(done.unvalidated),
         "shares_test_fold": shared,
+        "frozen": list(done.frozen),
         "wait_share": done.wait_share,
         "rank": done.rank,
     }
