@@ -59,7 +59,12 @@ def machine() -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     day = datetime.now(UTC).date().isoformat()
     kind = " with ".join([platform.machine(), *filter(None, [extensions()])])
-    return f"{day}, {kind}, {cores} cores, Python {platform.python_version()}"
+    return f"{day}, {kind}, {cores} cores{load()}, Python {platform.python_version()}"
+
+
+def load() -> str:
+    """How busy the cores were over the last five minutes; more than their number slows figures."""
+    return f" (load {os.getloadavg()[1]:.0f})" if hasattr(os, "getloadavg") else ""
 
 
 def extensions() -> str:

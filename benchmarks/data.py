@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.timing import REPEATS, Row
+from benchmarks.timing import Row
 from cerberus_bench.model_zoo.augment import View, cut, turned
 from cerberus_bench.model_zoo.batches import BatchMaker, TrainingPlan, Window, prefetched
 from cerberus_bench.model_zoo.recipe import load_recipe
@@ -35,6 +35,7 @@ CROP = 224
 N_IMAGES = 60
 N_CROPS = 240
 BATCH = 8
+REPEATS = 3
 WORKERS = 2
 """Worker processes of a DataLoader; ours makes batches in as many threads."""
 
