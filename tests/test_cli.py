@@ -94,7 +94,7 @@ def test_models_that_come_with_the_suite_have_cards() -> None:
     )
     kept = {path.name for path in (ROOT / "docs/results").iterdir()}
     titles = [line[3:] for line in page.splitlines() if line.startswith("## ")]
-    assert kept == {title.replace(":", "_") for title in titles}
+    assert {title.replace(":", "_") for title in titles} <= kept
     rows = {row["name"]: row for row in json.loads(run("list", "models", "--json"))}
     assert "phantom 1.0.0, train" in rows["cerberus-tiny"]["card"]["Trained on"]
     assert "Ruifrok" in rows["classical-watershed"]["card"]["Sources"]
