@@ -78,7 +78,7 @@ def run_shards_on_ray(
     if not indices:
         return
     with connected(workers) as ray:
-        pool = _Pool(ray, _Hiring(ray, work, setup, workers))
+        pool = _Pool(ray, _WorkerFactory(ray, work, setup, workers), most=len(indices))
         tally = Tally(work, indices, on_step)
         for files in pool.run(indices):
             n_nuclei = files.write(work.folder)
@@ -112,7 +112,7 @@ class ShardWorker:
         return shard_files(self._work, maps)
 
 
-class _Hiring:
+class _WorkerFactory:
     """Starts workers, all alike."""
 
     def __init__(self, ray: Any, work: SlideWork, setup: WorkerSetup, n: int | None) -> None:
@@ -121,7 +121,10 @@ class _Hiring:
         n_gpus = int(sum(node.get("GPU", 0) for node in nodes))
         self.n = n or (n_gpus if on_gpu else len(nodes))
         if not self.n:
-            raise DataError("the model is to run on GPUs, and Ray has none. Give --device cpu.")
+            raise DataError(
+                "the model is on a GPU here, and Ray has none. Start Ray with --num-gpus, or hide"
+                " this machine's by CUDA_VISIBLE_DEVICES=."
+            )
         a_node = -(-self.n // len(nodes))
         cores = min(node.get("CPU", 1) for node in nodes)
         self._worker = ray.remote(ShardWorker).options(
@@ -142,9 +145,10 @@ class _Hiring:
 class _Pool:
     """Workers, and the shards that they are at. A worker that is lost is replaced."""
 
-    def __init__(self, ray: Any, hiring: _Hiring) -> None:
-        self._ray, self._hiring = ray, hiring
-        self._starting = dict(hiring.start() for _ in range(hiring.n))
+    def __init__(self, ray: Any, factory: _WorkerFactory, most: int) -> None:
+        self._ray, self._factory = ray, factory
+        self._starting = dict(factory.start() for _ in range(min(factory.n, most)))
+        """Reference that is there when a worker is ready -> the worker."""
         self._ready: list[Any] = []
         self._busy: dict[Any, tuple[Any, int]] = {}
         """Reference of the files of a shard -> who is at it, and the shard."""
@@ -157,7 +161,7 @@ class _Pool:
             self._hand_out(waiting)
             reference = self._next()
             if reference in self._starting:
-                self._welcome(reference)
+                self._add_ready(reference)
                 continue
             worker, index = self._busy.pop(reference)
             files = self._files(reference)
@@ -196,7 +200,7 @@ class _Pool:
             )
         return done[0]
 
-    def _welcome(self, reference: Any) -> None:
+    def _add_ready(self, reference: Any) -> None:
         worker = self._starting.pop(reference)
         try:
             self._ray.get(reference)
@@ -223,7 +227,7 @@ class _Pool:
         """Take a lost worker off the list; it may have lost several shards at once."""
         if worker in self._ready:
             self._ready.remove(worker)
-            self._starting.update([self._hiring.start()])
+            self._starting.update([self._factory.start()])
 
 
 @contextmanager
