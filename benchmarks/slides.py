@@ -21,6 +21,7 @@ from cerberus_bench.model_zoo.instances import (
     instance_table,
     lumen_instances,
     lumina_inside_glands,
+    pixel_outlines,
 )
 from cerberus_bench.slides.grid import Box
 from cerberus_bench.slides.regions import RegionMaps, half_means, write_regions
@@ -96,8 +97,9 @@ def _whole(maps: Maps) -> list[tuple[str, int, bytes]]:
     found = []
     for task, labels in zip(TASKS, (glands, lumina), strict=True):
         table = instance_table(labels)
-        columns = zip(table.id.tolist(), table.contours, strict=True)
-        found += [(task, i, xy.astype(np.int32).tobytes()) for i, xy in columns]
+        outlines = pixel_outlines(labels, table.starts_xy)
+        columns = zip(table.id.tolist(), outlines, strict=True)
+        found += [(task, i, xy.tobytes()) for i, xy in columns]
     return sorted(found)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cerberus_bench.model_zoo.instances import InstanceTable, instance_table
+from cerberus_bench.model_zoo.instances import InstanceTable, instance_table, pixel_outlines
 from cerberus_bench.schema.tasks import GLAND, LUMEN, NUCLEI, TISSUE
 from cerberus_bench.slides.facts import SlideFacts
 from cerberus_bench.slides.objects import OBJECTS, object_table
@@ -61,7 +61,7 @@ def as_table(
         found.type_prob,
         areas,
         found.centroid,
-        found.contours,
+        pixel_outlines(labels, found.starts_xy),
         origin_xy=origin_xy,
         factor=factor,
     )

@@ -6,6 +6,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from cerberus_bench.model_zoo.instances import instance_table, pixel_outlines
 from cerberus_bench.slides import masks
 from cerberus_bench.slides.grid import Box
 from cerberus_bench.slides.masks import TiledMask, fill_holes, grow, merged
@@ -27,9 +28,10 @@ def tiled(pixels: NDArray[np.uint8], box: Box = BOX) -> TiledMask:
     return mask
 
 
-def first_contour(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
-    found, _ = cv2.findContours(pixels, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
-    return np.asarray(found[0].reshape(-1, 2) + np.array([BOX.x0, BOX.y0]), np.int32)
+def first_outline(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The outline of the object that is made of the mask, if any."""
+    found = pixel_outlines(pixels, instance_table(pixels).starts_xy)
+    return np.concatenate([np.zeros((0, 2)), *found]) + np.array([BOX.x0, BOX.y0])
 
 
 @pytest.fixture(params=[91, 1000, 2**24], ids=["rows", "bands", "whole"])
@@ -81,17 +83,24 @@ def test_growing_is_dilating_and_filling_in_the_crop(size: int, band_px: int) ->
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_outline_is_the_first_contour(seed: int, band_px: int) -> None:
+def test_outline_is_that_of_the_object(seed: int, band_px: int) -> None:
     pixels = speckled(seed)
-    np.testing.assert_array_equal(outline(tiled(pixels)), first_contour(pixels))
+    np.testing.assert_array_equal(outline(tiled(pixels)), first_outline(pixels))
+    pieces, _ = ndimage.label(pixels, np.ones((3, 3)))
+    largest = (pieces == np.bincount(pieces[pieces > 0]).argmax()).astype(np.uint8)
+    found = outline(tiled(largest))
+    assert len(found) > 40
+    np.testing.assert_array_equal(found, first_outline(largest))
 
 
-@pytest.mark.parametrize("lines", ["#", "##", "#.\n.#", "###\n#.#\n###", "#...#", "..#\n.#.\n#.."])
+@pytest.mark.parametrize(
+    "lines", ["#", "##", "#.\n.#", "###\n#.#\n###", "#...#", "..#\n.#.\n#..", ".#.\n#.#"]
+)
 def test_small_outlines(lines: str, band_px: int) -> None:
     pixels = np.zeros((BOX.height, BOX.width), np.uint8)
     for y, line in enumerate(lines.splitlines()):
         pixels[8 + y, 3 : 3 + len(line)] = [letter == "#" for letter in line]
-    np.testing.assert_array_equal(outline(tiled(pixels)), first_contour(pixels))
+    np.testing.assert_array_equal(outline(tiled(pixels)), first_outline(pixels))
 
 
 def test_empty_mask_has_no_outline(band_px: int) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy import ndimage
 from slide_objects import SPACES, as_table, ellipses, facts, shards, toy_objects
 
-from cerberus_bench.model_zoo.instances import instance_table
+from cerberus_bench.model_zoo.instances import instance_table, pixel_outlines
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.slides import geoparquet
 from cerberus_bench.slides.geoparquet import (
@@ -45,15 +46,15 @@ def square(**changes: Any) -> pa.Table:
         "scores": np.array([0.75]),
         "areas_um2": np.array([4.0]),
         "centroids_xy": np.array([[4.5, 6.5]]),
-        "outlines": [np.array([[4, 6], [4, 7], [5, 7], [5, 6]])],
+        "outlines": [np.array([[4, 6], [4, 8], [6, 8], [6, 6]])],
     }
     return object_table(SPACES["nuclei"], **{**columns, **changes})
 
 
 def test_one_square_by_hand() -> None:
     (row,) = square(origin_xy=(10, 20), factor=2.0).to_pylist()
-    # the centre of px 4 of a grid that starts at 10 is 14.5, at level 0 29
-    ring = [(29, 53), (31, 53), (31, 55), (29, 55), (29, 53)]
+    # px 4 of a grid that starts at 10 begins at 14, at level 0 28
+    ring = [(28, 52), (32, 52), (32, 56), (28, 56), (28, 52)]
     assert row == {
         "task": "nuclei",
         "class": "epithelial",
@@ -89,16 +90,37 @@ def test_every_ring_is_the_outline_closed_and_counterclockwise() -> None:
     vertices, ends = rings_of(table["geometry"])
     rings = np.split(vertices, ends[:-1])
     assert len(rings) == len(found)
-    for ring, outline in zip(rings, found.contours, strict=True):
-        expected = np.round((outline + np.array([1000.5, 2000.5])) * 1.7 * 8) / 8
-        assert (ring[0] == ring[-1]).all()
-        assert sorted(map(tuple, ring[:-1])) == sorted(map(tuple, expected))
-        following = dict(zip(map(tuple, ring[:-1]), map(tuple, ring[1:]), strict=True))
-        back = zip(map(tuple, np.roll(expected, -1, 0)), map(tuple, expected), strict=True)
-        if len(following) == len(expected):  # no vertex is passed twice
-            assert all(following[a] == b for a, b in back)
+    for ring, outline in zip(rings, pixel_outlines(labels, found.starts_xy), strict=True):
+        expected = np.round((outline + np.array([1000, 2000])) * 1.7 * 8) / 8
+        assert ring[0].tolist() == ring[-1].tolist() == expected[0].tolist()
+        np.testing.assert_array_equal(ring[:-1], expected)
         x, y = ring.T
-        assert np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]) >= 0
+        assert np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]) > 0
+
+
+def test_a_clockwise_outline_is_turned() -> None:
+    (row,) = square(outlines=[np.array([[4, 6], [4, 8], [6, 8], [6, 6]])]).to_pylist()
+    (other,) = square(outlines=[np.array([[4, 6], [6, 6], [6, 8], [4, 8]])]).to_pylist()
+    assert row["geometry"] == other["geometry"]
+
+
+@pytest.mark.parametrize("factor", [0.2, 0.25, 0.5, 0.6, 1.0, 1.984, 4.0])
+def test_polygons_are_valid_at_any_resolution(factor: float) -> None:
+    """Pixels that touch at corners in every way, rounded to 1/8 px of level 0."""
+    shapely = pytest.importorskip("shapely", reason="shapely is in the extra [geo]")
+    random = np.random.default_rng(0)
+    pieces, _ = ndimage.label(random.random((90, 90)) < 0.4, np.ones((3, 3)))
+    labels = pieces.astype(np.int32)
+    found = instance_table(labels)
+    table = as_table("nuclei", found, labels, origin_xy=(20_001, 313), factor=factor)
+    vertices, ends = rings_of(table["geometry"])
+    polygons = [shapely.Polygon(ring) for ring in np.split(vertices, ends[:-1])]
+    assert max(len(ring) for ring in np.split(vertices, ends[:-1])) > 100
+    assert all(polygon.is_valid for polygon in polygons)
+    if factor in (0.25, 0.5, 1, 4):  # no rounding
+        areas = [polygon.area / factor**2 for polygon in polygons]
+        whole = [shapely.Polygon(xy).area for xy in pixel_outlines(labels, found.starts_xy)]
+        np.testing.assert_allclose(areas, whole, rtol=1e-12)
 
 
 def slow_hilbert(x: int, y: int) -> int:
@@ -264,7 +286,8 @@ def test_geopandas_opens_the_file(toy: pa.Table, written: Path) -> None:
     assert len(frame) == len(rows)
     for polygon, row in zip(frame.geometry, rows, strict=True):
         assert list(polygon.exterior.coords) == [(v["x"], v["y"]) for v in row["geometry"][0]]
-        assert polygon.exterior.is_ccw or not polygon.is_valid
+        assert polygon.is_valid
+        assert polygon.exterior.is_ccw
     part = geopandas.read_parquet(written, bbox=(3000, 2000, 3800, 2700))
     assert part["id"].tolist() == read_objects(written, (3000, 2000, 3800, 2700))["id"].to_pylist()
     assert str(frame["class"].dtype) == "category"

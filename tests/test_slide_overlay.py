@@ -23,9 +23,11 @@ EPITHELIAL, LYMPHOCYTE = 2, 3
 
 
 def squares(task: str, boxes: Sequence[tuple[int, int, int]], index: int = 1) -> pa.Table:
-    """Squares x, y, side in level-0 px, whose outlines run through whole px + 0.5."""
+    """Squares x, y, side in level-0 px, between the centres of px."""
     n = len(boxes)
-    corners = [np.array([(x, y), (x + s, y), (x + s, y + s), (x, y + s)]) for x, y, s in boxes]
+    corners = [
+        np.array([(x, y), (x + s, y), (x + s, y + s), (x, y + s)]) + 0.5 for x, y, s in boxes
+    ]
     centres = np.array([(x + s / 2, y + s / 2) for x, y, s in boxes])
     one = np.ones(n)
     return object_table(SPACES[task], np.full(n, index), one, one, centres, corners)

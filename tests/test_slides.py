@@ -97,6 +97,22 @@ def test_objects_are_those_of_the_map_of_the_whole_slide(tmp_path: Path) -> None
     assert done["objects"]["lumen"] == len(instance_table(lumina)) > 2
 
 
+def test_polygons_hold_the_pixels_of_their_objects(whole: Path) -> None:
+    shapely = pytest.importorskip("shapely", reason="shapely is in the extra [geo]")
+    rows = read_objects(whole / "objects.parquet").to_pylist()
+    kinds: dict[str, list[float]] = {}
+    for row in rows:
+        polygon = shapely.Polygon([(v["x"], v["y"]) for v in row["geometry"][0]])
+        assert polygon.is_valid
+        more = polygon.area * 0.25 - row["area_um2"]
+        assert more > -1e-3 or row["task"] == "lumen"  # glands may cut a lumen into parts
+        kinds.setdefault(row["task"], []).append(more)
+    assert {task: len(more) for task, more in kinds.items()}.keys() == {"nuclei", "gland", "lumen"}
+    equal = np.abs(kinds["nuclei"]) < 1e-3  # the others have holes
+    assert len(equal) > 100
+    assert equal.mean() > 0.95
+
+
 def halves(values: np.ndarray) -> np.ndarray:
     """Inner and contour at half the resolution."""
     corners = [values[y::2, x::2, 1:] for y in (0, 1) for x in (0, 1)]

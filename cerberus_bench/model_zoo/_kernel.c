@@ -8,6 +8,8 @@
 
 #include "_kernel.h"
 
+#include <stdlib.h>
+
 /* --- arrays ----------------------------------------------------------------------------------- */
 
 /* A 2-D buffer whose items have one of some format characters and a size. */
@@ -59,6 +61,10 @@ static PyObject *raise_status(int status)
 {
     if (status == NO_MEMORY)
         return PyErr_NoMemory();
+    if (status == BAD_START) {
+        PyErr_SetString(PyExc_ValueError, "a start is no uppermost pixel of an object");
+        return NULL;
+    }
     PyErr_SetString(PyExc_OverflowError, "an id is out of range");
     return NULL;
 }
@@ -229,6 +235,66 @@ without_types:
     return result;
 }
 
+/* Follow the outlines from all starts; lengths has an item for each. */
+static int follow_all(
+    const Labels *labels, const Point *starts, size_t n, int64_t *lengths, Points *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        const size_t before = out->n;
+        const int status = follow_edges(labels, starts[i], out);
+        if (status != DONE)
+            return status;
+        lengths[i] = (int64_t)(out->n - before);
+    }
+    return DONE;
+}
+
+static int open_starts(PyObject *object, Py_buffer *view)
+{
+    if (open_map(object, view, PyBUF_C_CONTIGUOUS, "il", sizeof(int32_t)))
+        return -1;
+    if (view->shape[1] == 2)
+        return 0;
+    PyErr_SetString(PyExc_ValueError, "starts are not of shape (n, 2)");
+    PyBuffer_Release(view);
+    return -1;
+}
+
+static PyObject *edges(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *given[2];
+    if (!PyArg_ParseTuple(args, "OO", given, given + 1))
+        return NULL;
+    Py_buffer labels_view, starts_view;
+    Labels labels;
+    PyObject *result = NULL;
+    if (open_labels(given[0], &labels_view, 0, &labels))
+        return NULL;
+    if (open_starts(given[1], &starts_view))
+        goto without_starts;
+    const size_t n = (size_t)starts_view.shape[0];
+    Points points = {0};
+    int64_t *lengths = calloc(n + 1, sizeof *lengths);
+    int status = NO_MEMORY;
+    if (lengths) {
+        Py_BEGIN_ALLOW_THREADS
+        status = follow_all(&labels, starts_view.buf, n, lengths, &points);
+        Py_END_ALLOW_THREADS
+    }
+    result = status == DONE
+        ? Py_BuildValue(
+              "NN", bytes_of(lengths, n, sizeof *lengths),
+              bytes_of(points.points, points.n, sizeof(Point)))
+        : raise_status(status);
+    free(lengths);
+    free(points.points);
+    PyBuffer_Release(&starts_view);
+without_starts:
+    PyBuffer_Release(&labels_view);
+    return result;
+}
+
 static PyMethodDef methods[] = {
     {"nuclei", nuclei, METH_VARARGS,
      "nuclei(inner, contour, labels, min_mask_area, min_marker_area, published_ties, threads):"
@@ -238,6 +304,8 @@ static PyMethodDef methods[] = {
      " of zeros."},
     {"objects", objects, METH_VARARGS,
      "objects(labels, types, values, threads): columns of the table of a label map's objects."},
+    {"edges", edges, METH_VARARGS,
+     "edges(labels, starts): lengths and corners of outlines along the edges of pixels."},
     {NULL, NULL, 0, NULL},
 };
 

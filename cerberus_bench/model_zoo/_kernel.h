@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { DONE = 0, NO_MEMORY = -1, BAD_ID = -2 };
+enum { DONE = 0, NO_MEMORY = -1, BAD_ID = -2, BAD_START = -3 };
 
 enum { MOST_PIXELS = INT32_MAX /* of a map; its sides are shorter than half of it */ };
 
@@ -176,7 +176,7 @@ typedef struct {
 /* Paint the regions on a map of zeros. */
 int find_regions(const RegionRules *rules, Labels *labels);
 
-/* --- the table of a label map: _kernel_table.c, _kernel_trace.c ------------------------------- */
+/* --- outlines: _kernel_trace.c, _kernel_edges.c ------------------------------------------------ */
 
 typedef struct {
     int32_t x, y;
@@ -186,6 +186,25 @@ typedef struct {
     Point *points;
     size_t n, capacity;
 } Points;
+
+int points_add(Points *points, Point point);
+
+/* Whether a point lies on the map, and its pixel has the id. */
+static inline int has_id(const Labels *labels, Point at, int32_t id)
+{
+    return at.x >= 0 && at.y >= 0 && at.x < labels->width && at.y < labels->height
+        && *labels_at(labels, at.y, at.x) == id;
+}
+
+/* Add the outline of the object that has a pixel at the start, and none left of it or above: the
+ * ends of straight stretches, counterclockwise as seen on the screen. */
+int trace_outline(const Labels *labels, Point start, Points *out);
+
+/* The same along the edges of pixels, clockwise as seen on the screen: the corners where it turns;
+ * corner x, y is the upper left one of pixel x, y. The start has no pixel of the object above. */
+int follow_edges(const Labels *labels, Point start, Points *out);
+
+/* --- the table of a label map: _kernel_table.c ------------------------------------------------ */
 
 /* One item an object, in order of ids; area, x_sum and y_sum sum over its pixels. */
 typedef struct {
@@ -205,9 +224,5 @@ int measure_objects(
     const Labels *labels, const uint16_t *types, const Plane *values, int threads, Table *out);
 
 void table_free(Table *table);
-
-/* Add the outline of the object that has a pixel at the start, and none left of it or above: the
- * ends of straight stretches, counterclockwise as seen on the screen. */
-int trace_outline(const Labels *labels, Point start, Points *out);
 
 #endif

@@ -52,3 +52,17 @@ def objects(
     Raises:
         OverflowError: an id is negative, or above the number of pixels by more than 2**20.
     """
+
+def edges(labels: Labels, starts: NDArray[np.int32], /) -> tuple[bytearray, bytearray]:
+    """Follow outlines along the edges of pixels.
+
+    Args:
+        labels: (H, W) in C order.
+        starts: (n, 2) x, y of a pixel of each object that has none of it above, in C order.
+
+    Returns:
+        Corners of each outline (int64), and the corners, x, y (2 int32 each).
+
+    Raises:
+        ValueError: a start is background, outside the map, or has its own object above.
+    """

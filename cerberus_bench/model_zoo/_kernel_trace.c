@@ -19,13 +19,7 @@ static Point step(Point from, int direction)
     return (Point){from.x + STEPS[direction].x, from.y + STEPS[direction].y};
 }
 
-static int has_id(const Labels *labels, Point at, int32_t id)
-{
-    return at.x >= 0 && at.y >= 0 && at.x < labels->width && at.y < labels->height
-        && *labels_at(labels, at.y, at.x) == id;
-}
-
-static int add_point(Points *points, Point point)
+int points_add(Points *points, Point point)
 {
     if (points->n == points->capacity) {
         const size_t capacity = 2 * points->capacity + 1024;
@@ -55,14 +49,14 @@ int trace_outline(const Labels *labels, Point start, Points *out)
     const int32_t id = *labels_at(labels, start.y, start.x);
     int back = first_back(labels, start, id); /* to where the border comes from */
     if (back == NOWHERE)
-        return add_point(out, start);
+        return points_add(out, start);
     const Point last = step(start, back);
     Point here = start;
     for (;;) {
         int ahead = (back + 1) & 7;
         while (!has_id(labels, step(here, ahead), id))
             ahead = (ahead + 1) & 7; /* ends at back, at the latest */
-        if (ahead != (back ^ 4) && add_point(out, here))
+        if (ahead != (back ^ 4) && points_add(out, here))
             return NO_MEMORY;
         const Point next = step(here, ahead);
         if (next.x == start.x && next.y == start.y && here.x == last.x && here.y == last.y)

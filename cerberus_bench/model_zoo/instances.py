@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cerberus_bench.model_zoo import instances_compiled, instances_plain, kernel
 from cerberus_bench.model_zoo.instance_measures import Measures
+from cerberus_bench.model_zoo.pixel_edges import simple_rings
 from cerberus_bench.model_zoo.region_rules import GLAND_RULES, LUMEN_RULES, RegionRules
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.machine import usable_cores
@@ -61,6 +62,12 @@ class InstanceTable:
     def __len__(self) -> int:
         """How many objects there are."""
         return len(self.id)
+
+    @property
+    def starts_xy(self) -> NDArray[np.int32]:
+        """(n, 2) first point of each outline, the first pixel in raster order of its part, px."""
+        first = np.cumsum(self.outline_lengths) - self.outline_lengths
+        return np.asarray(self.outline_xy[first], np.int32)
 
 
 def nuclei_instances(
@@ -155,9 +162,7 @@ def instance_table(
         DataError: ids or classes are out of range, the maps differ in shape, or have more than
             2**31 px.
     """
-    if labels.ndim != 2:
-        raise DataError(f"expected a label map of shape (H, W), got {labels.shape}.")
-    _check_size(labels.shape)
+    _check_labels(labels)
     for name, other in (("type", type_map), ("score", score_map)):
         if other is not None and other.shape != labels.shape:
             raise DataError(
@@ -174,6 +179,34 @@ def instance_table(
     return _table(found if ids is None else found._replace(id=ids))
 
 
+def pixel_outlines(
+    labels: NDArray[np.integer], starts_xy: NDArray[np.integer]
+) -> list[NDArray[np.float64]]:
+    """Outlines of objects along the edges of their pixels, as simple polygons.
+
+    The polygon holds the centres of the pixels of one 8-connected part and of its holes, which are
+    filled, and of no others. Its area is their number; where pixels touch at a corner only, they
+    are joined there by 1/32 px more, so that the ring does not touch itself.
+
+    Args:
+        labels: (H, W) label map; see `instance_table`.
+        starts_xy: (n, 2) x, y of the first pixel in raster order of the part, px; those of
+            `InstanceTable.starts_xy` give the parts that its contours go around.
+
+    Returns:
+        (vertices, 2) x, y each, px, clockwise as seen on the screen, not closed. They count from
+        the corner of the map: the centre of its first pixel is (0.5, 0.5).
+
+    Raises:
+        DataError: ids are out of range, or the map has more than 2**31 px.
+        ValueError: a start is background or outside the map, or its own object is above it.
+    """
+    _check_labels(labels)
+    corners, lengths = _WAY.edges(_compact(labels)[1], starts_xy.astype(np.int32, copy=False))
+    vertices, lengths = simple_rings(corners, lengths)
+    return [vertices[a:b] for a, b in pairwise([0, *np.cumsum(lengths).tolist()])]
+
+
 def _channels(prob: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     if prob.ndim != 3 or prob.shape[2] != 2:
         raise DataError(
@@ -183,6 +216,12 @@ def _channels(prob: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[n
     _check_size(prob.shape[:2])
     prob = prob.astype(np.float32, copy=False)
     return prob[..., 0], prob[..., 1]
+
+
+def _check_labels(labels: NDArray[np.integer]) -> None:
+    if labels.ndim != 2:
+        raise DataError(f"expected a label map of shape (H, W), got {labels.shape}.")
+    _check_size(labels.shape)
 
 
 def _check_size(shape: tuple[int, ...]) -> None:

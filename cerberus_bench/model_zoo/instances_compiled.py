@@ -63,3 +63,22 @@ def measure(
         outline_xy=np.frombuffer(points, np.int32).reshape(-1, 2),
         outline_lengths=np.frombuffer(lengths, np.int64),
     )
+
+
+def edges(labels: Labels, starts_xy: Labels) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Outlines along the edges of pixels; see `pixel_edges.follow_edges`.
+
+    Args:
+        labels: (H, W).
+        starts_xy: (n, 2) a pixel of each object, with none of it above.
+
+    Returns:
+        (corners, 2) x, y of all outlines, and (n,) how many each has.
+
+    Raises:
+        ValueError: a start is not as it should be.
+    """
+    lengths, corners = kernel.compiled.edges(
+        np.ascontiguousarray(labels), np.ascontiguousarray(starts_xy)
+    )
+    return np.frombuffer(corners, np.int32).reshape(-1, 2), np.frombuffer(lengths, np.int64)

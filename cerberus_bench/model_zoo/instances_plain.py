@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from cerberus_bench.model_zoo.instance_measures import Measures
 from cerberus_bench.model_zoo.nucleus_rules import MARKER_MIN_AREA, MASK_MIN_AREA
+from cerberus_bench.model_zoo.pixel_edges import follow_edges
 from cerberus_bench.model_zoo.region_rules import Box, RegionRules, growing_box
 from cerberus_bench.model_zoo.watershed import flood
 
@@ -71,6 +72,14 @@ def measure(
     )
 
 
+def edges(labels: Labels, starts_xy: Labels) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Outlines along the edges of pixels; see `instances_compiled.edges`."""
+    framed = np.pad(labels, 1)
+    outlines = [_edges(framed, x, y) for x, y in starts_xy.tolist()]
+    corners = np.concatenate([np.zeros((0, 2), np.int32), *outlines])
+    return corners, np.array([len(xy) for xy in outlines], np.int64)
+
+
 def _mask(values: NDArray[np.bool_] | cv2.typing.MatLike) -> Mask:
     return np.asarray(values, dtype=np.uint8)
 
@@ -121,6 +130,15 @@ def _outline(mask: NDArray[np.bool_], box: Box) -> NDArray[np.int32]:
     contours, _ = cv2.findContours(_mask(mask), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
     offset = np.array((box[1].start, box[0].start), dtype=np.int32)
     return np.asarray(contours[0].reshape(-1, 2) + offset, dtype=np.int32)
+
+
+def _edges(framed: Labels, x: int, y: int) -> NDArray[np.int32]:
+    """Outline from one start, on a map with a frame of background."""
+    height, width = framed.shape
+    own = framed[y + 1, x + 1] if 0 <= x < width - 2 and 0 <= y < height - 2 else 0
+    if own == 0 or framed[y, x + 1] == own:
+        raise ValueError("a start is no uppermost pixel of an object")
+    return follow_edges(lambda u, v: bool(framed[v + 1, u + 1] == own), (x, y))
 
 
 def _majority(

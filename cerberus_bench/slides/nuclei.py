@@ -13,7 +13,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cerberus_bench.model_zoo.backends import Probabilities
-from cerberus_bench.model_zoo.instances import InstanceTable, instance_table, nuclei_instances
+from cerberus_bench.model_zoo.instances import (
+    InstanceTable,
+    instance_table,
+    nuclei_instances,
+    pixel_outlines,
+)
 from cerberus_bench.slides.facts import SlideFacts
 from cerberus_bench.slides.grid import HALO_PX, Box, WorkGrid, blocks_of
 from cerberus_bench.slides.objects import OBJECTS, object_table
@@ -97,7 +102,7 @@ def _of_block(block: Box, maps: NucleiMaps, grid: WorkGrid, facts: SlideFacts) -
         np.clip(found.score[mine], 0, 1),
         found.area[mine] * (facts.pixel_area_um2 * grid.factor**2),
         found.centroid[mine],
-        [found.contours[i] for i in np.flatnonzero(mine)],
+        pixel_outlines(labels, found.starts_xy[mine]),
         origin_xy=(crop.x0, crop.y0),
         factor=grid.factor,
     )

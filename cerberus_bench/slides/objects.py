@@ -1,9 +1,8 @@
 """Objects of a slide as an Arrow table: class, score, area, centroid, outline; level-0 px.
 
-The outline runs through the centres of the outermost pixels, as the published post-processing
-traces it. It is therefore half a pixel of the model's grid inside the object all round, so the
-area of the polygon is less than `area_um2`, which counts the pixels; where an object is one pixel
-thin, the ring touches itself.
+The outline runs along the edges of the object's pixels (`pixel_outlines`): a simple polygon whose
+area is that of the pixels, holes filled. `area_um2` counts the pixels alone: without holes, and
+with all parts of an object in several, of which the outline goes around one.
 """
 
 from collections.abc import Sequence
@@ -16,7 +15,8 @@ from numpy.typing import NDArray
 from cerberus_bench.schema.labels import LabelSpace
 
 VERTEX_STEP = 1 / 8
-"""Vertices are rounded to multiples of this, level-0 px, so that they compress."""
+"""Vertices are rounded to multiples of this, level-0 px, so that they compress; on a grid whose px
+is less than half a px of level 0, to quarters of its px: a ring keeps its cut corners."""
 CENTROID_STEP = 1 / 64
 """The same for centroids."""
 SCORE_STEP = 1 / 1024
@@ -56,16 +56,17 @@ def object_table(
 ) -> pa.Table:
     """The objects of one task found on a pixel grid, as a table of `OBJECTS`.
 
-    A position p on the grid is the centre of pixel p, which lies at (p + origin + 0.5) * factor in
-    level-0 px.
+    A vertex v on the grid lies at (v + origin) * factor in level-0 px; a centroid c counts from the
+    centre of a pixel, and lies at (c + origin + 0.5) * factor.
 
     Args:
         space: the model's label space for the task.
         classes: (n,) one-based index into `space`, 0 = none.
         scores: (n,) in [0, 1].
         areas_um2: (n,).
-        centroids_xy: (n, 2) x, y, px of the grid.
-        outlines: (points, 2) x, y each, px of the grid, at least three points, not closed.
+        centroids_xy: (n, 2) x, y, px of the grid, as `instance_table` gives them.
+        outlines: (points, 2) x, y each, px of the grid, at least three points, not closed, as
+            `pixel_outlines` gives them.
         origin_xy: where the grid's pixel 0, 0 lies, px of the grid.
         factor: level-0 px a px of the grid.
 
@@ -79,8 +80,10 @@ def object_table(
     if n and not (classes.min() >= 0 and classes.max() <= len(space.classes)):
         raise ValueError(f"a class index of {space.task} is outside 0..{len(space.classes)}")
     points, lengths = _concatenated(outlines)
-    rings, ends = _closed(_to_level0(points, origin_xy, factor, VERTEX_STEP), lengths)
-    centroids = _to_level0(centroids_xy.reshape(n, 2), origin_xy, factor, CENTROID_STEP)
+    origin = np.asarray(origin_xy, np.float64)
+    vertices = _rounded((points + origin) * factor, VERTEX_STEP * min(1, 2 * factor))
+    rings, ends = _closed(vertices, lengths)
+    centroids = _rounded((centroids_xy.reshape(n, 2) + origin + 0.5) * factor, CENTROID_STEP)
     columns = [
         _category(np.ones(n, np.int64), (space.task,)),
         _category(classes, space.classes),
@@ -127,12 +130,6 @@ def _concatenated(
         raise ValueError(f"an outline of {lengths.min()} points; a ring takes at least 3")
     points = np.concatenate([np.zeros((0, 2)), *outlines]).astype(np.float64, copy=False)
     return points, lengths
-
-
-def _to_level0(
-    xy: NDArray[Any], origin_xy: tuple[float, float], factor: float, step: float
-) -> NDArray[np.float64]:
-    return _rounded((xy + np.asarray(origin_xy, np.float64) + 0.5) * factor, step)
 
 
 def _rounded(values: NDArray[np.floating[Any]], step: float) -> NDArray[np.float64]:

@@ -10,7 +10,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -38,9 +37,9 @@ _COLUMNS = ("id", "task", "area_um2", "geometry")
 def write_ome_zarr(objects: Path, path: Path) -> int:
     """Write `labels/<task>` for each task of the model that has objects of its own.
 
-    A pixel belongs to an object if its centre lies inside the outline or on it, which gives back
-    the pixels that the outline was traced around, holes filled. Where outlines overlap, the
-    smaller object is on top.
+    A pixel belongs to an object if its centre lies inside the outline, which gives back the pixels
+    that the outline goes around, holes filled. Where outlines overlap, the smaller object is on
+    top.
 
     Args:
         objects: a file of `write_objects`.
@@ -146,30 +145,39 @@ def _paint_tile(
 
 def _painted(rows: pa.Table, grid: WorkGrid, tile: Box) -> NDArray[np.uint32]:
     """(H, W) ids of the objects in a tile, larger ones below."""
-    vertices, ends = rings_of(rows["geometry"])
-    corner = np.array([tile.x0, tile.y0])
-    points = np.rint(vertices / grid.factor - 0.5).astype(np.int32) - corner
-    rings = np.split(points.astype(np.int32), ends[:-1])
     ids = rows["id"].to_numpy()
-    canvas = np.zeros((tile.height, tile.width), np.int32)
-    for i in np.lexsort((ids, -rows["area_um2"].to_numpy())).tolist():
-        _fill(canvas, rings[i], int(ids[i]))
-    return canvas.view(np.uint32)
+    order = np.lexsort((ids, -rows["area_um2"].to_numpy()))
+    vertices, ends = rings_of(rows.take(order)["geometry"])
+    canvas = np.zeros((tile.height, tile.width), np.uint32)
+    for ring, y, start, stop in _runs(np.rint(vertices / grid.factor), ends, tile).tolist():
+        canvas[y, start:stop] = ids[order[ring]]
+    return canvas
 
 
-def _fill(canvas: NDArray[np.int32], ring: NDArray[np.int32], value: int) -> None:
-    """Fill a ring, x y, of which a part may lie outside of the canvas."""
-    low, high = ring.min(axis=0), ring.max(axis=0) + 1
-    if (low >= 0).all() and (high <= canvas.shape[::-1]).all():
-        cv2.fillPoly(canvas, [ring], value)
-        return
-    # OpenCV moves edges that it cuts off, so such an object is filled whole first
-    whole = np.zeros((high - low)[::-1], np.uint8)
-    cv2.fillPoly(whole, [ring - low], 1)
-    begin, end = np.maximum(low, 0), np.minimum(high, canvas.shape[::-1])
-    if (begin < end).all():
-        inside = whole[begin[1] - low[1] : end[1] - low[1], begin[0] - low[0] : end[0] - low[0]]
-        canvas[begin[1] : end[1], begin[0] : end[0]][inside > 0] = value
+def _runs(corners: NDArray[np.float64], ends: NDArray[np.int64], tile: Box) -> NDArray[np.int64]:
+    """Stretches of pixels that rings along pixel edges enclose, within a tile.
+
+    Args:
+        corners: (N, 2) x, y of all closed rings, px. The cuts of `simple_rings`, rounded, are the
+            corners that they were, passed twice.
+        ends: (n,) the index behind the last corner of each.
+        tile: the tile, px.
+
+    Returns:
+        (runs, 4) number of the ring, y, first x, x behind the last, ascending; px of the tile.
+    """
+    ring = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
+    x, y = (corners - (tile.x0, tile.y0)).astype(np.int64).T
+    upright = np.flatnonzero((ring[1:] == ring[:-1]) & (y[1:] != y[:-1]))
+    low, high = np.sort(np.clip([y[upright], y[upright + 1]], 0, tile.height), axis=0)
+    lengths = high - low
+    step = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    rows = np.repeat(low, lengths) + step
+    sides = np.repeat(np.clip(x[upright], 0, tile.width), lengths)
+    rings = np.repeat(ring[upright], lengths)
+    order = np.lexsort((sides, rows, rings))
+    left, right = order[::2], order[1::2]
+    return np.stack([rings[left], rows[left], sides[left], sides[right]], axis=1)
 
 
 def _halve(finer: "zarr.Array[Any]", coarser: "zarr.Array[Any]") -> None:

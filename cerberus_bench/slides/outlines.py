@@ -1,43 +1,42 @@
-"""The outline of a mask of any size, point for point the one of `instance_table`."""
+"""The outline of a mask of any size along the edges of its pixels."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from cerberus_bench.model_zoo.instances import MIN_CONTOUR_POINTS, pixel_outlines
+from cerberus_bench.model_zoo.pixel_edges import follow_edges, simple_rings
 from cerberus_bench.slides import masks
 from cerberus_bench.slides.grid import Box
 from cerberus_bench.slides.masks import TILE_PX, Parts, TiledMask, fill_holes
 
-_STEPS = ((1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1))
-"""x, y of the eight directions, counterclockwise as seen on the screen."""
 
+def outline(mask: TiledMask) -> NDArray[np.float64]:
+    """Outline of a mask, as `pixel_outlines` gives it for the first point of its contour.
 
-def outline(mask: TiledMask) -> NDArray[np.int32]:
-    """Outline of a mask as OpenCV lists it first, straight runs reduced to their ends.
-
-    Of a mask in several 8-connected pieces that is the piece whose first pixel in raster order
-    comes last.
+    Of a mask in several 8-connected pieces that is the outline of the piece whose first pixel in
+    raster order comes last, pieces in holes of others aside.
 
     Returns:
-        (points, 2) x, y, px; no points where the mask is empty.
+        (vertices, 2) x, y, px. None where the mask is empty, or where that piece is a straight line
+        of pixels, of which `instance_table` makes no object.
     """
     box = mask.box
     if box.area > masks.BAND_PX:
-        return _traced(fill_holes(mask))
-    found, _ = cv2.findContours(mask.get(box), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
-    points = found[0].reshape(-1, 2) if found else np.zeros((0, 2), np.int32)
-    return np.asarray(points + np.array([box.x0, box.y0]), dtype=np.int32)
+        return _followed(fill_holes(mask))
+    pixels = mask.get(box)
+    found, _ = cv2.findContours(pixels, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)
+    if not found or len(found[0]) < MIN_CONTOUR_POINTS:
+        return np.zeros((0, 2))
+    (vertices,) = pixel_outlines(pixels, np.asarray(found[0][0]))
+    return np.asarray(vertices + np.array([box.x0, box.y0]), np.float64)
 
 
-def _traced(solid: TiledMask) -> NDArray[np.int32]:
-    """Follow the border of the last piece of a mask without holes.
-
-    Source: Suzuki and Abe, "Topological structural analysis of digitized binary images by border
-    following", CVGIP 1985, algorithm 1, step 3.
-    """
+def _followed(solid: TiledMask) -> NDArray[np.float64]:
+    """Follow the border of the last piece of a mask without holes, a tile at a time."""
     start = _last_first_pixel(solid)
     if start is None:
-        return np.zeros((0, 2), np.int32)
+        return np.zeros((0, 2))
     tiles: dict[tuple[int, int], bytes] = {}
 
     def is_set(x: int, y: int) -> bool:
@@ -47,28 +46,18 @@ def _traced(solid: TiledMask) -> NDArray[np.int32]:
             tiles[key] = solid.get(Box(top, left, top + TILE_PX, left + TILE_PX)).tobytes()
         return bool(tiles[key][y % TILE_PX * TILE_PX + x % TILE_PX])
 
-    def neighbour(x: int, y: int, directions: range) -> int | None:
-        for direction in directions:
-            dx, dy = _STEPS[direction % 8]
-            if is_set(x + dx, y + dy):
-                return direction % 8
-        return None
+    corners = follow_edges(is_set, start)
+    if _is_line(corners):
+        return np.zeros((0, 2))
+    return simple_rings(corners, np.array([len(corners)]))[0]
 
-    back = neighbour(*start, range(11, 4, -1))  # clockwise from the left, which is background
-    if back is None:
-        return np.array([start], np.int32)
-    points = []
-    (x, y), came_from, heading = start, back, (back + 4) % 8
-    end = (start[0] + _STEPS[back][0], start[1] + _STEPS[back][1])
-    while True:
-        ahead = neighbour(x, y, range(came_from + 1, came_from + 9))
-        assert ahead is not None  # the pixel that it came from is set
-        if ahead != heading:
-            points.append((x, y))
-        following = (x + _STEPS[ahead][0], y + _STEPS[ahead][1])
-        if following == start and (x, y) == end:
-            return np.array(points, np.int32)
-        (x, y), came_from, heading = following, (ahead + 4) % 8, ahead
+
+def _is_line(corners: NDArray[np.int32]) -> bool:
+    """Whether the pixels of a piece without holes are a row, a column or a diagonal."""
+    width, height = map(int, np.ptp(corners, axis=0))
+    x, y = corners.astype(np.int64).T
+    area = int(x @ np.roll(y, -1) - y @ np.roll(x, -1)) // 2
+    return min(width, height) == 1 or width == height == area
 
 
 def _last_first_pixel(mask: TiledMask) -> tuple[int, int] | None:

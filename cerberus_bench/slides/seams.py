@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from cerberus_bench.model_zoo.instances import MIN_CONTOUR_POINTS
 from cerberus_bench.model_zoo.region_rules import RegionRules, growing_box
 from cerberus_bench.slides.components import RegionShards, find_components, gather
 from cerberus_bench.slides.facts import SlideFacts
@@ -44,9 +43,9 @@ class Region:
     """Mean probability of inner part or contour over the component before it was grown."""
     area: int
     centroid: tuple[float, float]
-    """x, y."""
-    outline: NDArray[np.int32]
-    """(points, 2) x, y."""
+    """x, y, from the centre of the first pixel."""
+    outline: NDArray[np.float64]
+    """(vertices, 2) x, y, from the corner of the slide, along the edges of pixels."""
 
 
 def join_regions(files: Sequence[Path], grid: WorkGrid, facts: SlideFacts) -> Iterator[pa.Table]:
@@ -86,8 +85,8 @@ def find_regions(
 ) -> Iterator[tuple[str, Region]]:
     """Glands and lumina of a whole slide with their tasks; see `join_regions`.
 
-    Objects whose outline has fewer than three points are left out. Lumina are cut by glands where
-    both are among the tasks.
+    Objects that are lines of pixels are left out, as `instance_table` leaves them out. Lumina are
+    cut by glands where both are among the tasks.
 
     Args:
         files: region files, in raster order of the shards.
@@ -130,15 +129,15 @@ class _Grown:
                 self._cells.setdefault(cell, []).append(i)
 
     def measure(self, i: int, within: Self | None) -> Region | None:
-        """What is seen of an object, None where that has no outline of three points.
+        """What is seen of an object, None where that has no outline.
 
         Args:
             i: index of the object.
             within: objects outside of which nothing is seen.
         """
         mask = self._seen(i, within)
-        points = outline(mask)
-        if len(points) < MIN_CONTOUR_POINTS:
+        vertices = outline(mask)
+        if not len(vertices):
             return None
         area, x, y = mask.sums()
         return Region(
@@ -147,7 +146,7 @@ class _Grown:
             score=self._components[i].score,
             area=area,
             centroid=(x, y),
-            outline=points,
+            outline=vertices,
         )
 
     def _seen(self, i: int, within: Self | None) -> TiledMask:
