@@ -10,7 +10,7 @@ from fakes import glas
 from typer.testing import CliRunner
 
 from cerberus_bench.cli.app import app
-from cerberus_bench.eval.agreement import agreement
+from cerberus_bench.eval.agreement import agreement, box_agreement
 from cerberus_bench.eval.overlap import overlap
 from cerberus_bench.eval.pq import PanopticCounts, panoptic_counts
 from cerberus_bench.model_zoo import load_model, save_model
@@ -70,6 +70,27 @@ def test_agreement_by_counting_every_pair() -> None:
     both = 2 * ((coarse > 0) & (moved > 0)).sum() / ((coarse > 0).sum() + (moved > 0).sum())
     assert found.dice.dice == pytest.approx(both)
     assert (found + found).classes == found.classes
+
+
+def test_agreement_of_boxes_by_hand() -> None:
+    """Of three and two boxes one pair overlaps by 90 of 110, one by 50 of 150: too little."""
+    one = np.array([[0, 0, 10, 10], [20, 0, 30, 10], [60, 0, 70, 10]], np.float32)
+    other = np.array([[0, 1, 10, 11], [25, 0, 35, 10]], np.float32)
+    found = box_agreement(one, other).panoptic
+    assert (found.tp, found.fp, found.fn) == (1, 1, 2)
+    assert found.sum_iou == pytest.approx(90 / 110)
+    nothing = box_agreement(np.empty((0, 4)), other).panoptic
+    assert (nothing.tp, nothing.fp, nothing.fn) == (0, 2, 0)
+
+
+def test_boxes_are_compared_too(data: str) -> None:
+    (found,) = measure_parity("random:single-signet_ring-tiny", data, split="train", ways=["bf16"])
+    (boxes,) = found.tasks
+    assert boxes.task == "signet_ring"
+    assert boxes.n_objects > 0
+    assert boxes.classes is None
+    assert boxes.dice is None
+    assert 0 < found.largest_difference < 1
 
 
 def report(**changes: Any) -> ParityReport:

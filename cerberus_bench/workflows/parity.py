@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cerberus_bench.eval.agreement import AgreementCounts, agreement
-from cerberus_bench.model_zoo.boxes import BOX
+from cerberus_bench.eval.agreement import AgreementCounts, agreement, box_agreement
+from cerberus_bench.model_zoo.boxes import BOX, HEAT, find_boxes
 from cerberus_bench.model_zoo.options import DEFAULT, RunOptions
 from cerberus_bench.model_zoo.tiling import plan_windows
 from cerberus_bench.provenance import now_utc
@@ -25,6 +25,7 @@ from cerberus_bench.schema.parity import ParityBounds, ParityReport, TaskParity
 from cerberus_bench.schema.prediction import PredictedInstances
 from cerberus_bench.schema.resample import resize_image, scaled_shape
 from cerberus_bench.schema.result import DataInfo
+from cerberus_bench.schema.tasks import SIGNET_RING
 from cerberus_bench.workflows.data import open_data
 from cerberus_bench.workflows.evaluate import data_info
 from cerberus_bench.workflows.networks import NetworkPredictor, load_network, network_predictor
@@ -105,6 +106,7 @@ class _Found:
 
     maps: dict[str, NDArray[np.float32]]
     instances: dict[str, PredictedInstances]
+    boxes: NDArray[np.float32] | None
     tissue: NDArray[np.float64] | None
     seconds: float
 
@@ -117,7 +119,8 @@ def _run(predictor: NetworkPredictor, image: Image) -> _Found:
     maps = dense_maps(predictor.loaded, predictor.network, image, tasks, predictor.options)
     tissue = tissue_probabilities(predictor.network, image) if "tissue" in tasks else None
     seconds = time.perf_counter() - begin
-    return _Found(maps, find_instances(maps), tissue, seconds)
+    boxes = find_boxes(maps[BOX], image.shape[:2])[0] if BOX in maps else None
+    return _Found(maps, find_instances(maps), boxes, tissue, seconds)
 
 
 @dataclass(slots=True)
@@ -134,17 +137,22 @@ class _Tally:
     def add(self, expected: _Found, found: _Found) -> None:
         """Count one image."""
         for task, objects in expected.instances.items():
-            counts = agreement(objects, found.instances[task])
-            self.tasks[task] = self.tasks.get(task, AgreementCounts()) + counts
+            self._agree(task, agreement(objects, found.instances[task]))
+        if expected.boxes is not None and found.boxes is not None:
+            self._agree(SIGNET_RING.name, box_agreement(expected.boxes, found.boxes))
         for name, values in expected.maps.items():
-            if name != BOX:
-                self._differ(float(np.abs(values - found.maps[name]).max()))
+            # of boxes only the centres are probabilities
+            channels = slice(HEAT, HEAT + 1) if name == BOX else slice(None)
+            self._differ(float(np.abs(values - found.maps[name])[..., channels].max()))
         if expected.tissue is not None and found.tissue is not None:
             self.n_patches += 1
             self.n_same_tissue += int(expected.tissue.argmax() == found.tissue.argmax())
             self._differ(float(np.abs(expected.tissue - found.tissue).max()))
         self.seconds += found.seconds
         self.reference_seconds += expected.seconds
+
+    def _agree(self, task: str, counts: AgreementCounts) -> None:
+        self.tasks[task] = self.tasks.get(task, AgreementCounts()) + counts
 
     def _differ(self, difference: float) -> None:
         self.largest_difference = max(self.largest_difference, difference)
