@@ -419,10 +419,11 @@ def test_the_board_in_the_readme_is_that_of_the_kept_results() -> None:
     )
 
 
-def test_kept_results_are_complete_and_name_no_machine() -> None:
-    for stored in read_results(ROOT / "docs/results"):
+@pytest.mark.parametrize("kept", ["docs/results", "docs/experiments/stl-vs-mtl"])
+def test_kept_results_are_complete_and_name_no_machine(kept: str) -> None:
+    for stored in read_results(ROOT / kept):
         record = stored.record
-        assert stored.path == ROOT / "docs/results" / record.relative_path()
+        assert stored.path == ROOT / kept / record.relative_path()
         counts = counts_path(stored.path)
         check_image_counts(record.report, read_counts(counts), str(counts))
         assert re.fullmatch("[0-9a-f]{40}", record.provenance["commit"])

@@ -12,6 +12,7 @@ from cerberus_bench.cli.app import app
 from cerberus_bench.eval.intervals import draw
 from cerberus_bench.leaderboard import kinds_json, kinds_markdown, single_against_multi
 
+ROOT = Path(__file__).parents[1]
 FOUND = np.arange(N_IMAGES) % 3
 """What moves the images of one seed apart, of ten nuclei each."""
 SINGLE, MULTI = (4, 5), (6, 8)
@@ -93,3 +94,14 @@ def test_the_verb_prints_it_or_says_what_is_missing(experiment: Path, tmp_path: 
     put(alone, "lonely", 5 + FOUND)
     missing = CliRunner().invoke(app, ["leaderboard", str(alone), "--single-vs-multi"])
     assert missing.exit_code != 0
+
+
+def test_the_experiment_in_the_readme_is_that_of_the_kept_results() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    _, _, rest = readme.partition("<!-- stl-vs-mtl -->\n")
+    shown, end, _ = rest.partition("<!-- /stl-vs-mtl -->")
+    assert end
+    assert shown == kinds_markdown(single_against_multi(ROOT / "docs/experiments/stl-vs-mtl")), (
+        "write it again: cerberus-bench leaderboard docs/experiments/stl-vs-mtl --single-vs-multi"
+        " --markdown"
+    )
