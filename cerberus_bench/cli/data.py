@@ -85,6 +85,11 @@ def list_(
         show.out.print(
             "folder: images of your own, harmonize folder --source DIR (docs/folder.md)."
         )
+    if what is What.models:
+        show.out.print(
+            "cerberus-transformers:SOURCE: the network around a backbone of transformers, to train"
+            " (docs/training.md)."
+        )
 
 
 def _flat(value: Any) -> Any:

@@ -26,7 +26,11 @@ def train(
     ] = None,
     data: Data = None,
     arch: Annotated[
-        str | None, typer.Option(help="A name of `list models`. Default: the recipe's.")
+        str | None,
+        typer.Option(
+            help="A name of `list models`, or cerberus-transformers:SOURCE: the network around a"
+            " backbone of transformers, a folder or ORG/NAME of the Hub. Default: the recipe's."
+        ),
     ] = None,
     recipe: Annotated[
         str, typer.Option(help="A shipped recipe by name, or a TOML file.")
@@ -51,6 +55,12 @@ def train(
             " torchvision's names."
         ),
     ] = None,
+    random_encoder: Annotated[
+        bool,
+        typer.Option(
+            "--random-encoder", help="Do not load the weights that a transformers backbone has."
+        ),
+    ] = False,
     freeze_encoder: FreezeEncoder = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where OUT stopped.")] = False,
     tensorboard: Annotated[
@@ -81,6 +91,7 @@ def train(
             max_minutes=max_minutes,
             parts=parts,
             encoder_weights=encoder_weights,
+            random_encoder=random_encoder,
             freeze_encoder=freeze_encoder,
             resume=resume,
             tensorboard=tensorboard,

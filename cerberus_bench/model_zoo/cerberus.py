@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cerberus_bench.model_zoo.decoders import RESULT_STRIDES, Decoder
 from cerberus_bench.model_zoo.encoder import Channels, Features, ResNetEncoder
 from cerberus_bench.model_zoo.heads import RARE_CENTRE_LOGIT, DenseHead, PatchHead
+from cerberus_bench.model_zoo.transformers_encoder import TransformersEncoder
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.model import ENCODER_STRIDE, NetworkSpec
 
@@ -22,14 +23,14 @@ class Cerberus(nn.Module):
     """Multi-task network over RGB images in 0..255; no mean or deviation is removed.
 
     A fresh network has He-normal convolutions (He et al., ICCV 2015), zero biases, and small
-    logits.
+    logits; a backbone of transformers draws its own weights.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:
         """Draw the weights of a network of this shape, which is kept as `spec`."""
         super().__init__()
         self.spec = spec
-        self.encoder = ResNetEncoder(spec.depths, spec.widths, spec.block)
+        self.encoder = _encoder(spec)
         deepest, reduced = self.encoder.channels[4], spec.widths[2]
         dense = [output for output in spec.outputs if output.name != PATCH_OUTPUT]
         self.reduce = nn.Conv2d(deepest, reduced, 1, bias=False) if dense else None
@@ -116,8 +117,9 @@ class Cerberus(nn.Module):
         return [*there, *decoders, *(f"heads.{_slot(name)}" for name in names)]
 
     def _initialise(self) -> None:
+        foreign = set() if self.spec.backbone is None else set(self.encoder.trunk.modules())
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d) and module not in foreign:
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
@@ -142,6 +144,12 @@ class Cerberus(nn.Module):
                 f"{', '.join(names)}."
             )
         return [name for name in names if name in outputs]
+
+
+def _encoder(spec: NetworkSpec) -> ResNetEncoder | TransformersEncoder:
+    if spec.backbone is None:
+        return ResNetEncoder(spec.depths, spec.widths, spec.block)
+    return TransformersEncoder(spec.backbone, spec.widths)
 
 
 def _laterals(channels: Channels, widths: tuple[int, int, int, int], finest: int) -> nn.ModuleList:

@@ -19,7 +19,13 @@ from torch import Tensor, nn
 from cerberus_bench.model_zoo.cerberus import Cerberus
 from cerberus_bench.model_zoo.folding import folded
 from cerberus_bench.model_zoo.published import PUBLISHED_ARCHITECTURE, published_network
-from cerberus_bench.model_zoo.registry import MODELS, architecture, create, shipped_weights
+from cerberus_bench.model_zoo.registry import (
+    MODELS,
+    architecture,
+    create,
+    shipped_weights,
+    transformers_source,
+)
 from cerberus_bench.model_zoo.state_files import parse_state, parse_torch, plain_tensor, read_bytes
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import LabelSpace
@@ -38,6 +44,8 @@ PROBE_SIDE = 64
 INFERENCE_WINDOW = {PUBLISHED_ARCHITECTURE: (448, 152)}
 """Architecture -> window and margin of the published pipeline, px; others use the next line."""
 DEFAULT_WINDOW = (640, 64)
+BACKBONE_WINDOW = (448, 64)
+"""Of transformers, which see the whole window: near the side that they are trained on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +116,8 @@ def make_card(
     Raises:
         DataError: the fields do not fit the network.
     """
-    window, margin = INFERENCE_WINDOW.get(arch, DEFAULT_WINDOW)
+    usual = DEFAULT_WINDOW if model.spec.backbone is None else BACKBONE_WINDOW
+    window, margin = INFERENCE_WINDOW.get(arch, usual)
     given = {
         "name": name or arch,
         "architecture": arch,
@@ -205,7 +214,7 @@ def untrained(arch: str, seed: int = 0) -> LoadedModel:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = create(arch)
+        model = create(arch, pretrained=False)
     card = make_card(model, arch, name=f"random:{arch}", trained_on=[], seed=seed)
     return _loaded(model, card, None)
 
@@ -294,7 +303,7 @@ def locate_model(name: str | Path) -> Path:
     Raises:
         DataError: the zoo has no weights under this name.
     """
-    if str(name) not in MODELS:
+    if str(name) not in MODELS and transformers_source(str(name)) is None:
         return Path(name)
     path = shipped_weights(str(name))
     if path is None:
@@ -318,6 +327,9 @@ def _fill(path: Path, spec: NetworkSpec, state: Mapping[str, Any]) -> Cerberus:
             f"{extra[:1]})."
         )
     weights = {key: plain_tensor(path, key, state[key], expected[key]) for key in expected}
+    if spec.backbone is not None:
+        # with the buffers that its library computes and keeps out of files
+        model = Cerberus(spec)
     model.load_state_dict(weights, assign=True)
     return model
 

@@ -79,6 +79,9 @@ BLOCKS: dict[Block, type[BasicBlock | Bottleneck]] = {
 class ResNetEncoder(nn.Module):
     """Feature pyramid of a ResNet with a 7 x 7 stride-1 stem."""
 
+    weights_sha256: ClassVar = None
+    """It is made with random weights; see `load_encoder`."""
+
     def __init__(
         self,
         depths: tuple[int, int, int, int],

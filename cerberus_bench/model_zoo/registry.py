@@ -24,6 +24,9 @@ OUTPUTS = (
 ADDED = (OutputSpec("signet_ring.box", BOX_CHANNELS),)
 """Outputs that the published network lacks; any network can be made with them on request."""
 
+TRANSFORMERS = "cerberus-transformers:"
+"""Before a folder or a repository of the Hub: the network around a backbone of transformers."""
+
 WEIGHTS = Path(__file__).parent / "weights"
 """Weights that ship with the package, one `<name>.safetensors` a model."""
 
@@ -84,27 +87,53 @@ MODELS = _models()
 def architecture(name: str) -> NetworkSpec:
     """Return the shape of a named model.
 
+    Args:
+        name: a name in `MODELS`, or `cerberus-transformers:SOURCE`; see `create`.
+
     Raises:
         DataError: there is no such model.
     """
+    source = transformers_source(name)
+    if source is not None:
+        from cerberus_bench.model_zoo.transformers_encoder import find_source, read_backbone
+
+        return replace(SIZES["resnet34"], backbone=read_backbone(find_source(source)))
     try:
         return MODELS[name]
     except KeyError:
-        raise DataError(f"no model is called {name!r}. Choose from: {', '.join(MODELS)}.") from None
+        raise DataError(
+            f"no model is called {name!r}. Choose from: {', '.join(MODELS)}, {TRANSFORMERS}SOURCE."
+        ) from None
 
 
-def create(name: str, tasks: Iterable[str] | None = None) -> "Cerberus":
+def transformers_source(name: str) -> str | None:
+    """Where the backbone of `cerberus-transformers:SOURCE` comes from; None for other names."""
+    return name.removeprefix(TRANSFORMERS) if name.startswith(TRANSFORMERS) else None
+
+
+def create(name: str, tasks: Iterable[str] | None = None, *, pretrained: bool = True) -> "Cerberus":
     """Return a network with random weights, in training mode.
 
     Args:
-        name: a name in `MODELS`, such as `cerberus-resnet34`.
+        name: a name in `MODELS`, such as `cerberus-resnet34`; or `cerberus-transformers:SOURCE`,
+            the decoders of that on a backbone of the library transformers. SOURCE is a folder
+            with its config.json, or ORG/NAME[@REVISION] of the Hub, fetched before.
         tasks: these tasks (`gland`) or outputs (`gland.instance`), also `ADDED` ones
             (`signet_ring`); those of the name when None.
+        pretrained: take the weights that lie beside the configuration of a transformers backbone,
+            from safetensors alone; a folder of a configuration alone has none.
 
     Raises:
-        DataError: unknown name or task.
+        DataError: unknown name or task, or no backbone and weights that can be opened.
     """
     from cerberus_bench.model_zoo.cerberus import Cerberus
 
     spec = architecture(name)
-    return Cerberus(spec if tasks is None else restrict(spec, tasks))
+    model = Cerberus(spec if tasks is None else restrict(spec, tasks))
+    source = transformers_source(name)
+    if source is not None and pretrained:
+        from cerberus_bench.model_zoo.transformers_encoder import TransformersEncoder, find_source
+
+        assert isinstance(model.encoder, TransformersEncoder)
+        model.encoder.load_weights(find_source(source))
+    return model

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from cerberus_bench.model_zoo.processes import Processes
@@ -42,6 +42,8 @@ class TrainConfig:
     """Memory for decoded records, each of training and validation."""
     encoder_weights: Path | None = None
     """Start with this encoder; see `load_initial`."""
+    random_encoder: bool = False
+    """Leave the weights of a transformers backbone as they are drawn."""
     freeze_encoder: bool = False
     """Train decoders and heads only."""
     tensorboard: bool | None = None
@@ -189,4 +191,7 @@ def run_identity(
         dict(initial),
         parts_of(config, processes),
     ]
+    backbone = architecture(config.architecture).backbone
+    if backbone is not None:
+        facts.append(asdict(backbone))
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -350,7 +350,10 @@ class _Run:
 
     def _new_state(self) -> TrainingState:
         torch.manual_seed(self.config.seed)
-        model = create(self.config.architecture, self.outputs)
+        pretrained = not self.config.random_encoder
+        model = create(self.config.architecture, self.outputs, pretrained=pretrained)
+        if model.encoder.weights_sha256 is not None:
+            self._initial["encoder_weights_sha256"] = model.encoder.weights_sha256
         self._start(model)
         to: Any = {"device": self.device, "memory_format": torch.channels_last}
         model = model.to(**to)

@@ -24,6 +24,8 @@ MAX_CARD_BYTES = 20_000_000
 Block = Literal["basic", "bottleneck"]
 Depth = Annotated[int, Field(ge=1, le=64)]
 Width = Annotated[int, Field(ge=1, le=4096)]
+Stride = Annotated[int, Field(ge=1, le=64)]
+Deviation = Annotated[FiniteFloat, Field(gt=0)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,24 @@ def stride_of(output: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class BackboneSpec:
+    """An encoder of the library transformers; see `model_zoo.transformers_encoder`.
+
+    Everything is a tuple of the four feature maps, from shallow to deep, or of R, G, B.
+    """
+
+    config: Annotated[str, Field(max_length=100_000)]
+    """Its configuration, as JSON."""
+    channels: tuple[Width, Width, Width, Width]
+    strides: tuple[Stride, Stride, Stride, Stride]
+    """Pixels of the image per cell of each map."""
+    mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat]
+    """Of RGB in 0..1: taken from the image before the backbone sees it."""
+    deviation: tuple[Deviation, Deviation, Deviation]
+    """What the image is divided by then."""
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkSpec:
     """Everything that determines the shape of a Cerberus network."""
 
@@ -64,6 +84,8 @@ class NetworkSpec:
     outputs: Annotated[tuple[OutputSpec, ...], Field(min_length=1, max_length=32)]
     block: Block = "basic"
     """Kind of the residual blocks; bottlenecks have four times their width as channels."""
+    backbone: BackboneSpec | None = None
+    """Encoder instead of the ResNet, whose `depths` and `block` then mean nothing."""
 
     @property
     def tasks(self) -> tuple[str, ...]:

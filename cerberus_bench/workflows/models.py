@@ -67,11 +67,13 @@ def find_model(
         HubError: the Hub cannot be reached, and the model was not pulled before.
     """
     from cerberus_bench.model_zoo.classical import CLASSICAL
+    from cerberus_bench.model_zoo.registry import TRANSFORMERS
 
     options = RunOptions(mode, precision, backend)
     if name in CLASSICAL:
         return _as_usual(ClassicalPredictor(name, CLASSICAL[name]), options)
-    is_code = ":" in name and not name.startswith((RANDOM, PREFIX)) and not Path(name).exists()
+    known = (RANDOM, PREFIX, TRANSFORMERS)
+    is_code = ":" in name and not name.startswith(known) and not Path(name).exists()
     if not is_code:
         return network_predictor(load_network(name, backend=backend), options)
     model = _from_factory(name, trust)

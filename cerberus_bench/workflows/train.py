@@ -34,6 +34,7 @@ def train(
     max_minutes: float | None = None,
     parts: int = 1,
     encoder_weights: Path | None = None,
+    random_encoder: bool = False,
     freeze_encoder: bool | None = None,
     resume: bool = False,
     tensorboard: bool | None = None,
@@ -47,7 +48,8 @@ def train(
         out: folder for `model.pt`, the checkpoint, the logs and a picture of every validation.
         data: dataset names or harmonised folders; the recipe's, else the phantom, when empty.
         tasks: tasks to learn; the recipe's, else all of the architecture, when empty.
-        arch: name of the zoo; the recipe's, else cerberus-tiny, when None.
+        arch: name of the zoo, or `cerberus-transformers:SOURCE`, which is fetched from the Hub if
+            it is no folder; the recipe's, else cerberus-tiny, when None.
         recipe: name of a shipped recipe, or a TOML file.
         name: name of the weights on the board; the folder's when None.
         fold: the fold that is held out as test.
@@ -58,6 +60,7 @@ def train(
         encoder_weights: zoo name, model file, or weights of a ResNet with torchvision's names,
             whose encoder is the start, with the outputs that the recipe takes over. What a model
             file has seen counts as seen by the new model.
+        random_encoder: do not load the weights that a transformers backbone comes with.
         freeze_encoder: train decoders and heads only; as the recipe says when None.
         resume: go on from the checkpoint in `out`.
         tensorboard: write TensorBoard events as well; if it is installed, when None.
@@ -77,6 +80,7 @@ def train(
     """
     from cerberus_bench.loaders.splits import refuse_test_fold
     from cerberus_bench.model_zoo.recipe import Initial, load_recipe
+    from cerberus_bench.model_zoo.registry import transformers_source
     from cerberus_bench.model_zoo.run_facts import TrainConfig
     from cerberus_bench.model_zoo.training import train as run
     from cerberus_bench.workflows.training_pictures import validation_sheet
@@ -86,14 +90,18 @@ def train(
         found = found.with_steps(steps)
     initial = found.initial or Initial(freeze_encoder=False)
     names = list(data or found.data or ("phantom",))
-    if initial.freeze_encoder and freeze_encoder is None and encoder_weights is None:
+    architecture = arch or found.architecture or "cerberus-tiny"
+    fetch_backbone(architecture)
+    comes_trained = transformers_source(architecture) is not None and not random_encoder
+    from_somewhere = encoder_weights is not None or comes_trained
+    if initial.freeze_encoder and freeze_encoder is None and not from_somewhere:
         raise DataError(
             f"the recipe {found.name} trains on a frozen encoder: say where it comes from"
             " (--encoder-weights), train it too (--tune-encoder), or freeze a random one"
             " (--freeze-encoder)."
         )
     config = TrainConfig(
-        architecture=arch or found.architecture or "cerberus-tiny",
+        architecture=architecture,
         tasks=_tasks(tasks, found, arch),
         recipe=found,
         seed=found.seed if seed is None else seed,
@@ -102,6 +110,7 @@ def train(
         max_minutes=max_minutes,
         parts=parts,
         encoder_weights=encoder_weights,
+        random_encoder=random_encoder,
         freeze_encoder=initial.freeze_encoder if freeze_encoder is None else freeze_encoder,
         keep_outputs=initial.outputs,
         tensorboard=tensorboard,
@@ -155,6 +164,20 @@ def _warn_of_shared(
             " those are marked as contaminated."
         )
     return found
+
+
+def fetch_backbone(architecture: str) -> None:
+    """Have a backbone of the Hub on this disk; configuration and safetensors, nothing else."""
+    from cerberus_bench.model_zoo.registry import transformers_source
+
+    source = transformers_source(architecture)
+    if source is None or Path(source).is_dir():
+        return
+    from cerberus_bench.hub.places import parse_place
+    from cerberus_bench.hub.pull import snapshot
+    from cerberus_bench.model_zoo.transformers_encoder import FILES
+
+    snapshot(parse_place(source), "model", FILES)
 
 
 def _tasks(tasks: Sequence[str], recipe: "Recipe", arch: str | None) -> tuple[str, ...]:
