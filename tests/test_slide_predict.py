@@ -167,6 +167,31 @@ def test_a_folder_of_something_else_is_not_removed(
     assert (tmp_path / "a" / "thesis.txt").exists()
 
 
+def test_one_bad_slide_does_not_stop_the_others(slide: Path, model: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    (folder / "broken.svs").write_bytes(slide.read_bytes()[:2000])
+    (folder / "whole.svs").write_bytes(slide.read_bytes())
+    error = refused("predict", folder, "--model", model, "--out", out)
+    assert error.startswith("1 of 2 inputs failed")
+    assert "broken.svs" in error
+    assert (out / "whole" / "summary.json").exists()
+
+
+def test_folders_are_not_mixed(slide: Path, model: Path, tmp_path: Path) -> None:
+    """Neither image and slide of one name, nor the shards of two masks."""
+    Image.fromarray(scene(0)[:64, :64]).save(tmp_path / "a.png")
+    out = ("--model", model, "--mpp", 0.5, "--out")
+    run("predict", tmp_path / "a.png", *out, tmp_path / "images")
+    assert "holds no slide" in refused("predict", slide, *out, tmp_path / "images")
+    run("predict", slide, *out, tmp_path / "slides")
+    assert "holds a slide" in refused("predict", tmp_path / "a.png", *out, tmp_path / "slides")
+    tissue = tmp_path / "slides" / "a" / "tissue.png"
+    Image.fromarray(~np.asarray(Image.open(tissue))).save(tissue)
+    assert "--mask FILE --overwrite" in refused("predict", slide, *out, tmp_path / "slides")
+    assert "--mask FILE --overwrite" in refused("merge", tmp_path / "slides")
+
+
 def test_the_label_of_a_slide_is_never_shown(model: Path, tmp_path: Path) -> None:
     """A label right behind level 0, in the slide's proportions: OpenSlide calls it thumbnail."""
     path = tmp_path / "named.svs"

@@ -16,6 +16,7 @@ from cerberus_bench.cli.options import (
     Trust,
     split_commas,
 )
+from cerberus_bench.schema.running import SHARD_PX
 
 
 def train(
@@ -133,7 +134,7 @@ def predict(
     ] = None,
     shard_px: Annotated[
         int, typer.Option(help="Slides: side of a shard at the model's mpp, a multiple of 1024.")
-    ] = 4096,
+    ] = SHARD_PX,
     engine: Annotated[
         Literal["threads", "ray"],
         typer.Option(help="Slides: what shares out the shards. Ray joins the one of RAY_ADDRESS."),

@@ -10,3 +10,6 @@ Backend = Literal["torch", "openvino"]
 """What computes the network."""
 Parity = Literal["passed", "failed", "unmeasured"]
 """Whether predictions are within stated bounds of those of exact fp32 torch."""
+SHARD_PX = 4096
+"""Side of the squares in which a slide is worked through, px at the model's resolution: what a
+crash costs at most, and some 0.5 GB of maps."""

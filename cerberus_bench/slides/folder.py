@@ -26,12 +26,13 @@ from cerberus_bench.slides.plan import (
     make_plan,
     plan_without_shards,
     read_plan,
+    tissue_hash,
 )
 from cerberus_bench.slides.reader import Pixels, SlideReader
 from cerberus_bench.slides.summary import FILE_NAME
 from cerberus_bench.slides.tissue import read_mask
 
-DONE = "done.json"
+TISSUE, THUMBNAIL, DONE = "tissue.png", "thumbnail.jpg", "done.json"
 PART = ".part-"
 """Between the name of a file or shard and a random one, while it is being written."""
 
@@ -81,6 +82,7 @@ class SlideFolder:
             DataError: it is another plan, or the slide is damaged.
         """
         if not self.plan_path.exists():
+            self._refuse_others()
             self.write_plan(*make_plan(reader, model, wish))
         elif lines := differences(self.plan(), plan_without_shards(reader, model, wish)):
             raise DataError(
@@ -95,10 +97,8 @@ class SlideFolder:
         tissue = Image.fromarray(pictures.tissue.astype(np.uint8) * 255)
         thumbnail = Image.fromarray(pictures.thumbnail)
         self.path.mkdir(parents=True, exist_ok=True)
-        write_whole(self.path / "tissue.png", lambda path: tissue.save(path, "PNG"))
-        write_whole(
-            self.path / "thumbnail.jpg", lambda path: thumbnail.save(path, "JPEG", quality=90)
-        )
+        write_whole(self.path / TISSUE, lambda path: tissue.save(path, "PNG"))
+        write_whole(self.path / THUMBNAIL, lambda path: thumbnail.save(path, "JPEG", quality=90))
         text = plan.model_dump_json(indent=1) + "\n"
         write_whole(self.plan_path, lambda path: path.write_text(text, encoding="utf-8"))
 
@@ -106,16 +106,36 @@ class SlideFolder:
         """Read the plan."""
         return read_plan(self.plan_path)
 
-    def tissue(self) -> NDArray[np.bool_]:
-        """Read the tissue mask, (H, W)."""
-        return read_mask(self.path / "tissue.png")
+    def tissue(self, plan: Plan) -> NDArray[np.bool_]:
+        """Read the tissue mask, (H, W).
+
+        Raises:
+            DataError: it is not the one that the plan was made with.
+        """
+        mask = read_mask(self.path / TISSUE)
+        if tissue_hash(mask) != plan.tissue_sha256:
+            raise DataError(
+                f"{self.path / TISSUE} is not the mask that {self.plan_path.name} was made with. To"
+                " look elsewhere, begin anew with --mask FILE --overwrite."
+            )
+        return mask
 
     def thumbnail(self) -> Pixels:
-        """Read the thumbnail, (H, W, 3)."""
+        """Read the thumbnail, (H, W, 3).
+
+        Raises:
+            DataError: it is missing or damaged.
+        """
         from PIL import Image
 
-        with Image.open(self.path / "thumbnail.jpg") as picture:
-            return np.asarray(picture.convert("RGB"))
+        path = self.path / THUMBNAIL
+        try:
+            with Image.open(path) as picture:
+                return np.asarray(picture.convert("RGB"))
+        except OSError as error:
+            raise DataError(
+                f"{path} cannot be read ({error}). Predict the slide again with --overwrite."
+            ) from None
 
     def shard(self, index: int) -> Path:
         """Folder of a shard."""
@@ -179,6 +199,14 @@ class SlideFolder:
                 f"{self.path} is there and holds no slide. Remove it, or give another --out."
             )
         shutil.rmtree(self.path, ignore_errors=True)
+
+    def _refuse_others(self) -> None:
+        """Refuse a folder that holds anything but what a killed run may have left of a plan."""
+        names = [path.name for path in self.path.glob("*")]
+        if any(PART not in name and name not in (TISSUE, THUMBNAIL) for name in names):
+            raise DataError(
+                f"{self.path} is there and holds no slide. Remove it, or give another --out."
+            )
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

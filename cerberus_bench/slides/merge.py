@@ -31,7 +31,7 @@ def merge_slide(folder: SlideFolder) -> SlideSummary:
     plan = folder.plan()
     if missing := list(folder.missing(plan)):
         raise DataError(_how_to_go_on(folder, plan, missing))
-    mask = folder.tissue()
+    mask = folder.tissue(plan)
     write_objects(_objects(folder, plan), folder.objects_path, slide=plan.facts)
     write_geojson(folder.objects_path, folder.path / "objects.geojson.gz")
     write_overlay(folder.objects_path, folder.thumbnail(), folder.path / "overlay.png", mask)

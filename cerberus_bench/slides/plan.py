@@ -15,6 +15,7 @@ from cerberus_bench import __version__
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import LabelSpace
 from cerberus_bench.schema.report import STRICT
+from cerberus_bench.schema.running import SHARD_PX
 from cerberus_bench.slides.facts import SlideFacts
 from cerberus_bench.slides.grid import (
     BLOCK_PX,
@@ -38,8 +39,6 @@ from cerberus_bench.slides.tissue import (
 if TYPE_CHECKING:
     from cerberus_bench.slides.model import SlideModel
 
-SHARD_PX = 4096
-"""Side of a shard, work px: what a crash costs at most, and some 0.5 GB of maps."""
 MAX_BYTES = 20_000_000
 
 
@@ -101,6 +100,8 @@ class Plan(BaseModel):
     layout: Layout
     tissue_rule: str
     """`RULE`, or the hash of the user's mask."""
+    tissue_sha256: str
+    """Of the mask that came of it: see `tissue_hash`."""
     tissue_px_read: int
     """What finding the tissue cost, px of the slide's levels."""
     shards: list[Box]
@@ -171,7 +172,11 @@ def make_plan(reader: SlideReader, model: "SlideModel", wish: Wish) -> tuple[Pla
         for core in squares(plan.grid, wish.shard_px)
         if any(True for _ in windows_meeting(core, plan.lattice, counts))
     ]
-    found = {"shards": shards, "tissue_px_read": picture.px_read}
+    found = {
+        "shards": shards,
+        "tissue_px_read": picture.px_read,
+        "tissue_sha256": tissue_hash(tissue),
+    }
     return plan.model_copy(update=found), PlannedPictures(tissue, thumbnail(picture))
 
 
@@ -205,9 +210,15 @@ def plan_without_shards(reader: SlideReader, model: "SlideModel", wish: Wish) ->
             halo_px=HALO_PX,
         ),
         tissue_rule=RULE if wish.mask is None else f"mask:{_hash(wish.mask)}",
+        tissue_sha256="",
         tissue_px_read=0,
         shards=[],
     )
+
+
+def tissue_hash(tissue: NDArray[np.bool_]) -> str:
+    """SHA-256 of a mask's size and pixels."""
+    return sha256(repr(tissue.shape).encode() + np.packbits(tissue).tobytes()).hexdigest()
 
 
 def differences(found: Plan, wanted: Plan) -> list[str]:

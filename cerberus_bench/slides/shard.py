@@ -64,7 +64,7 @@ class SlideWork:
             part: i, n of `--shard i/n`.
         """
         plan = folder.plan()
-        tissue = TissueCounts(folder.tissue(), plan.grid)
+        tissue = TissueCounts(folder.tissue(plan), plan.grid)
         return cls(reader, model, plan, folder, tissue, GridPixels(reader, plan.grid), part)
 
     def windows(self, index: int) -> list[Box]:

@@ -25,6 +25,8 @@ from cerberus_bench.workflows.progress import Progress, tracked
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 SLIDE_SUFFIXES = (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".svslide", ".vms", ".vmu", ".dcm")
 """What is looked for in folders; what a file is, its content decides."""
+PLAN_NAME = "plan.json"
+"""A folder that has one is that of a slide."""
 MAX_PIXELS = 100_000_000
 OUTLINES = {"gland": "#2b8a3e", "lumen": "#212529", "nuclei": "#e03131"}
 """Colours of the overlay, back to front; boxes come last."""
@@ -59,7 +61,7 @@ def predict(
 
     Raises:
         DataError: an input is missing, neither image nor slide, or too large; or its resolution is
-            not known.
+            not known. Of several inputs the others are done first.
     """
     files = _input_files(inputs)
     names = [file.stem for file in files]
@@ -73,20 +75,32 @@ def predict(
         )
     if sum(kinds) > 1 and options.mask is not None:
         raise DataError("a mask is of one slide: predict the slides one by one")
-    rows = []
+    rows, errors = [], list[DataError]()
     for file, is_slide in tracked(list(zip(files, kinds, strict=True)), "predict", progress):
-        if is_slide:
-            rows.append(predict_slide(file, model, out, options, progress=slide_progress))
-        else:
-            assert options.mpp is not None
-            rows.append(_predict_file(file, model, out / file.stem, options.mpp))
+        try:
+            if is_slide:
+                rows.append(predict_slide(file, model, out, options, progress=slide_progress))
+            else:
+                assert options.mpp is not None  # or this image was refused above
+                rows.append(_predict_file(file, model, out / file.stem, options.mpp))
+        except DataError as error:
+            errors.append(error)
+    if len(errors) == len(files) == 1:
+        raise errors[0]
+    if errors:
+        lines = "\n".join(map(str, errors))
+        raise DataError(f"{len(errors)} of {len(files)} inputs failed; the rest is done.\n{lines}")
     return rows
 
 
 def _is_slide(file: Path) -> bool:
+    """Whether a file is read as a slide; one that is damaged is, and fails when its turn comes."""
     from cerberus_bench.slides.reader import is_slide
 
-    return is_slide(file)
+    try:
+        return is_slide(file)
+    except DataError:
+        return True
 
 
 def _input_files(inputs: Sequence[Path]) -> list[Path]:
@@ -109,6 +123,8 @@ def _input_files(inputs: Sequence[Path]) -> list[Path]:
 
 
 def _predict_file(file: Path, model: Predictor, out: Path, mpp: float) -> dict[str, Any]:
+    if (out / PLAN_NAME).exists():
+        raise DataError(f"{out} holds a slide. Give another --out, or remove it.")
     record = _as_record(file, mpp)
     tasks = [task for task in model.label_spaces if task != "tissue" or _is_patch(record)]
     prediction = model.predict(record, tasks)

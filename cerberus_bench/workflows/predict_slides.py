@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.machine import peak_memory_gib
+from cerberus_bench.schema.running import SHARD_PX
 from cerberus_bench.workflows.models import Predictor
 from cerberus_bench.workflows.networks import NetworkPredictor
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 SlideProgress = Callable[[str, "Step"], object]
 """Called with a slide's name and how far it is."""
-SHARD_PX = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
