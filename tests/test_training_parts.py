@@ -120,6 +120,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+CANCELLED = ("conv.bias", "bn.running_mean")
+"""A normalisation takes the bias before it away again: its gradient is rounding alone, of which
+Adam makes whole steps."""
+
+
 def test_two_processes_make_the_run_of_one_with_two_parts(tmp_path: Path) -> None:
     data = tmp_path / "data"
     harmonize("glas", glas.write(tmp_path / "source"), data, allow_partial=True)
@@ -151,6 +156,8 @@ def test_two_processes_make_the_run_of_one_with_two_parts(tmp_path: Path) -> Non
         assert float(one["loss"]) == pytest.approx(float(two["loss"]), rel=1e-5)
     one, two = (load_model(tmp_path / name / "model.pt") for name in commands)
     for key, value in one.model.state_dict().items():
+        if key.endswith(CANCELLED):
+            continue
         assert torch.allclose(value.float(), two.model.state_dict()[key].float(), atol=1e-5), key
     assert one.card is not None
     assert two.card is not None
