@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import data, instances, phantom, scores, slides, training
+from benchmarks import data, instances, network, phantom, scores, slides, training
 from benchmarks.timing import Row, markdown, show
 
 BENCHMARKS: dict[str, tuple[str, Callable[[], Iterable[Row]]]] = {
     "scores": ("Scores", scores.rows),
     "data": ("Training input", data.rows),
+    "network": ("Network", network.rows),
     "instances": ("Maps to instances", instances.rows),
     "training": ("Training", training.rows),
     "phantom": ("Phantom", phantom.rows),
