@@ -148,6 +148,7 @@ def test_tissue_of_a_real_slide() -> None:
     picture = overview(open_slide(real("wsi/CMU-1-Small-Region.svs")))
     assert picture.px_read == 0
     mask = find_tissue(picture)
-    assert 0.45 < mask.mean() < 0.55
-    assert mask[275, 130], "the thin strand"
-    assert not mask[600, :100].any()
+    assert mask.shape == (185, 138), "8 mpp"
+    assert 0.45 < mask.mean() < 0.6
+    assert mask[66, 31], "the thin strand"
+    assert not mask[145, :22].any()
