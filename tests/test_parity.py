@@ -13,7 +13,7 @@ from cerberus_bench.cli.app import app
 from cerberus_bench.eval.agreement import agreement, box_agreement
 from cerberus_bench.eval.overlap import overlap
 from cerberus_bench.eval.pq import PanopticCounts, panoptic_counts
-from cerberus_bench.model_zoo import load_model, save_model
+from cerberus_bench.model_zoo import create, load_model, make_card, save_model
 from cerberus_bench.model_zoo.options import RunOptions
 from cerberus_bench.model_zoo.runner import predict_image
 from cerberus_bench.schema.errors import DataError
@@ -184,11 +184,18 @@ def test_the_card_keeps_it_and_eval_reads_it(model_file: Path, data: str) -> Non
     assert inference.parity == "failed"
 
 
-def test_a_mosaic_lets_fast_mode_show_itself(data: str) -> None:
-    name = "random:single-lumen-tiny"
-    (single,) = measure_parity(name, data, split="train", ways=["fast"], n_images=1)
-    assert not single.windows_differ
+def test_a_mosaic_lets_fast_mode_show_itself(data: str, tmp_path: Path) -> None:
+    """56 x 77 px fit one window that keeps 80, and 112 x 154 px need four."""
+    model = create("single-lumen-tiny")
+    card = make_card(model, "single-lumen-tiny", window_px=208, margin_px=64)
+    name = str(save_model(tmp_path / "lumen.pt", model, card))
+    single, four = (
+        measure_parity(name, data, split="official:train", ways=["fast"], mosaic=mosaic)[0]
+        for mosaic in (1, 2)
+    )
+    assert (single.windows_differ, single.data.n_images) == (False, 4)
     assert single.verdict == "unmeasured"
+    assert (four.windows_differ, four.data.n_images) == (True, 1)
     with pytest.raises(DataError, match=r"9 x 9 images needs 81"):
         measure_parity(name, data, split="train", ways=["fast"], mosaic=9)
 

@@ -100,7 +100,7 @@ def _show(reports: Sequence["ParityReport"], written: bool) -> None:
     if any(report.mode == "fast" and not report.windows_differ for report in reports):
         show.warn(
             "these images are so small that fast mode lays the same windows as exact mode: give"
-            " larger ones, or --mosaic 2."
+            " larger ones, or a larger --mosaic."
         )
     if written:
         show.out.print("written into the model's card; its file has another hash now")
