@@ -79,9 +79,9 @@ class OpenVinoNetwork:
                 graph = self._openvino.convert_model(exported)
         except Exception as error:
             # A module of the user's own may do anything; both tools raise what they like.
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise DataError(
-                f"OpenVINO cannot take this network: {str(error).splitlines()[0]}. Run it by torch"
-                " (--backend torch)."
+                f"OpenVINO cannot take this network: {reason}. Run it by torch (--backend torch)."
             ) from error
         graph.reshape(list(shape))
         compiled = self._openvino.Core().compile_model(

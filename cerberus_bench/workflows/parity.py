@@ -1,7 +1,6 @@
 """`parity`: how far fast windows, low precision and other backends are from exact fp32 torch.
 
 Truth is not looked at: the predictions of the one way are scored against those of the other.
-Boxes are not compared.
 """
 
 import math
@@ -66,7 +65,8 @@ def measure_parity(
         n_images: at most so many images, evenly spaced over the split.
         mosaic: lay so many by so many neighbouring images side by side, for data whose images are
             so small that fast mode lays no other windows than exact mode.
-        write: put the reports into the card of the model file, which gets another hash by it.
+        write: put the reports that passed or failed into the card of the model file, which gets
+            another hash by it.
         progress: how far it is.
 
     Raises:
@@ -287,5 +287,6 @@ def _write_card(path: Path, reports: Sequence[ParityReport]) -> None:
 
     card = load_model(path).card
     assert card is not None
-    kept = {report.variant: report for report in [*card.parity, *reports]}
+    measured = [report for report in reports if report.verdict != "unmeasured"]
+    kept = {report.variant: report for report in [*card.parity, *measured]}
     replace_card(path, card.model_copy(update={"parity": list(kept.values())}))
