@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from torch.nn import functional
 
 from cerberus_bench.model_zoo import create
 from cerberus_bench.model_zoo.augment import View, cut, place_boxes, turned
+from cerberus_bench.model_zoo.backends import make_network
 from cerberus_bench.model_zoo.boxes import (
     DISTANCES,
     HEAT,
@@ -25,7 +27,7 @@ from cerberus_bench.model_zoo.boxes import (
     find_boxes,
     suppress,
 )
-from cerberus_bench.model_zoo.checkpoint import make_card
+from cerberus_bench.model_zoo.checkpoint import make_card, wrap_module
 from cerberus_bench.model_zoo.heads import BOX_UNIT_PX, activate
 from cerberus_bench.model_zoo.losses import OPEN_LIMIT, OPEN_SHARE, BoxSums, box_sums
 from cerberus_bench.model_zoo.runner import run_model
@@ -33,6 +35,7 @@ from cerberus_bench.model_zoo.tiling import Tiling
 from cerberus_bench.model_zoo.validation import BoxTally
 from cerberus_bench.schema.boxes import box_iou
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.tasks import SIGNET_RING
 
 SIDE = 96
 CELLS = np.array([[10, 20, 40, 46], [34, 30, 60, 62], [70.5, 5.5, 99, 36], [60, 70, 84, 90]], "f4")
@@ -276,6 +279,24 @@ def test_boxes_without_a_margin_are_those_of_the_centre() -> None:
 
 
 # --- in an image of any size
+
+
+class Grid(nn.Module):
+    """A module of a user: its boxes are on the grid, and it knows no margins."""
+
+    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        cells = functional.avg_pool2d(image[:, :1] / 255, 4)
+        return {"signet_ring.box": cells.repeat(1, 5, 1, 1)}
+
+
+def test_a_module_of_the_user_is_cropped_on_its_grid() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 80, 3), dtype=np.uint8)
+    loaded = wrap_module("grid", Grid())
+    assert dict(loaded.label_spaces) == {"signet_ring": SIGNET_RING.labels}
+    network = make_network(loaded)
+    whole, centre = (network(pixels, ["signet_ring.box"], m)["signet_ring.box"] for m in (0, 8))
+    assert centre.shape == (1, 12, 16, 5)
+    np.testing.assert_allclose(centre, whole[:, 2:-2, 2:-2], rtol=1e-5)
 
 
 class ReadsCells:

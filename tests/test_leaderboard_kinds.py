@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from cerberus_bench.cli.app import app
 from cerberus_bench.eval.intervals import draw
 from cerberus_bench.leaderboard import kinds_json, kinds_markdown, single_against_multi
+from cerberus_bench.schema.errors import DataError
 
 ROOT = Path(__file__).parents[1]
 FOUND = np.arange(N_IMAGES) % 3
@@ -67,6 +68,13 @@ def test_networks_of_other_seeds_are_not_compared(tmp_path: Path) -> None:
     put_seeds(tmp_path, "single-nuclei", SINGLE)
     put_seeds(tmp_path, "multi", (6, 7, 8), kind="multi", tasks=["nuclei", "gland"])
     assert single_against_multi(tmp_path) == []
+
+
+def test_two_experiments_in_one_folder_are_refused(experiment: Path) -> None:
+    longer = {"seed": 1, "file_sha256": "99" * 32, "kind": "multi", "tasks": ["nuclei", "gland"]}
+    put(experiment, "multi", 7 + FOUND, model=longer)
+    with pytest.raises(DataError, match=r"both multi of seed 1\. Keep each experiment"):
+        single_against_multi(experiment)
 
 
 def test_the_better_one_is_bold_and_both_spreads_are_shown(experiment: Path) -> None:

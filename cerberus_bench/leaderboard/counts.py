@@ -6,6 +6,7 @@ from typing import Any
 
 from cerberus_bench.eval.image_counts import ImageCounts
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.files import whole
 
 COUNTS_SUFFIX = ".counts.parquet"
 MAX_COUNTS_BYTES = 200_000_000
@@ -26,9 +27,9 @@ def write_counts(path: Path, counts: Mapping[str, ImageCounts]) -> Path:
         pa.table({TASK: [task] * len(images), **images.to_table()})
         for task, images in counts.items()
     ]
-    draft = path.with_name(f".{path.name}.part")
-    pq.write_table(pa.concat_tables(tables, promote_options="default"), draft, compression="zstd")
-    draft.replace(path)
+    table = pa.concat_tables(tables, promote_options="default")
+    with whole(path) as draft:
+        pq.write_table(table, draft, compression="zstd")
     return path
 
 

@@ -19,6 +19,7 @@ from cerberus_bench.leaderboard.render import (
 from cerberus_bench.leaderboard.seeds import family
 from cerberus_bench.leaderboard.store import DataKey, StoredResult, read_results
 from cerberus_bench.pictures.wording import task_name, value_text
+from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.report import Score
 from cerberus_bench.schema.tasks import TASKS
 
@@ -66,7 +67,8 @@ def single_against_multi(results_dir: Path) -> list[Duel]:
     """Every single-task and multi-task network below a folder that share data, task and seeds.
 
     Raises:
-        DataError: as `leaderboard`.
+        DataError: as `leaderboard`; or two results are of one model and seed, as those of two
+            experiments are.
     """
     results = read_results(results_dir)
     return [
@@ -131,8 +133,15 @@ def _families(results: Sequence[StoredResult]) -> list[Family]:
     groups: dict[tuple[object, ...], dict[int, StoredResult]] = {}
     for result in results:
         model = result.record.model
-        if model.seed is not None:
-            groups.setdefault(family(model), {})[model.seed] = result
+        if model.seed is None:
+            continue
+        runs = groups.setdefault(family(model), {})
+        if model.seed in runs:
+            raise DataError(
+                f"{runs[model.seed].path} and {result.path} are both {printable(model.name)} of"
+                f" seed {model.seed}. Keep each experiment in a folder of its own."
+            )
+        runs[model.seed] = result
     return [
         Family(next(iter(runs.values())).record.model.name, tuple(runs[s] for s in sorted(runs)))
         for runs in groups.values()

@@ -7,6 +7,7 @@ from pathlib import Path
 from cerberus_bench.loaders.folders import cache_folder
 from cerberus_bench.schema.dataset import DatasetSpec
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.files import whole
 
 FILE_NAME = "licences.json"
 
@@ -45,9 +46,8 @@ def accept(spec: DatasetSpec) -> None:
     )
     path = _path()
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{FILE_NAME}.part")
-    draft.write_text(json.dumps(accepted, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    draft.replace(path)
+    with whole(path) as draft:
+        draft.write_text(json.dumps(accepted, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def require(spec: DatasetSpec) -> None:

@@ -66,6 +66,11 @@ class LoadedModel:
     file_sha256: str | None
     """Hash of the file's bytes; None where there is no file."""
 
+    @property
+    def device(self) -> torch.device:
+        """Where it runs; the CPU for a module without parameters."""
+        return next(self.inference.parameters(), torch.empty(0)).device
+
     def to(self, device: str | torch.device) -> "LoadedModel":
         """The same model on a device; modules are moved, not copied."""
         return replace(self, model=self.model.to(device), inference=self.inference.to(device))

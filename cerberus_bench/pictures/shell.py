@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cerberus_bench.pictures.draw import Image, rgb
+from cerberus_bench.schema.files import whole
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -82,11 +83,10 @@ def render_page(template: str, **context: object) -> str:
 
 
 def write_page(html: str, out: Path) -> Path:
-    """Write a page at once: to a temporary name beside `out`, then renamed."""
+    """Write a page; it appears when it is complete."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    draft = out.with_name(f".{out.name}.part")
-    draft.write_text(html, encoding="utf-8")
-    draft.replace(out)
+    with whole(out) as draft:
+        draft.write_text(html, encoding="utf-8")
     return out
 
 

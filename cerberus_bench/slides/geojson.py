@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from cerberus_bench.pictures.draw import rgb
 from cerberus_bench.pictures.overlay import class_colour
 from cerberus_bench.pictures.wording import class_name
+from cerberus_bench.schema.files import whole
 from cerberus_bench.slides.geoparquet import iter_objects, read_facts
 from cerberus_bench.slides.objects import rings_of
 
@@ -48,19 +49,14 @@ def write_geojson(objects: Path, path: Path) -> int:
         DataError: `objects` is missing, damaged or of another kind.
     """
     slide = read_facts(objects).name
-    part = path.with_name(path.name + ".part")
     n_objects = 0
-    try:
-        with part.open("wb") as file, _compressed(file) as stream:
-            stream.write(b'{"type":"FeatureCollection","features":[')
-            for rows in iter_objects(objects, columns=_COLUMNS):
-                features = ",\n".join(_features(rows, slide))
-                stream.write(f"{',' if n_objects else ''}\n{features}".encode())
-                n_objects += len(rows)
-            stream.write(b"\n]}\n")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(path) as part, part.open("wb") as file, _compressed(file) as stream:
+        stream.write(b'{"type":"FeatureCollection","features":[')
+        for rows in iter_objects(objects, columns=_COLUMNS):
+            features = ",\n".join(_features(rows, slide))
+            stream.write(f"{',' if n_objects else ''}\n{features}".encode())
+            n_objects += len(rows)
+        stream.write(b"\n]}\n")
     return n_objects
 
 

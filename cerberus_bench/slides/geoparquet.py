@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.files import whole
 from cerberus_bench.slides.facts import SlideFacts
 from cerberus_bench.slides.hilbert import hilbert_index
 from cerberus_bench.slides.objects import OBJECTS, rings_of
@@ -70,9 +71,9 @@ def write_objects(tables: Iterable[pa.Table], path: Path, *, slide: SlideFacts) 
     Raises:
         ValueError: a table has another schema.
     """
-    part, heap = (path.with_name(path.name + end) for end in (".part", ".unsorted"))
+    heap = path.with_name(f".{path.name}.unsorted")
     try:
-        with _Heap(heap) as unsorted:
+        with whole(path) as part, _Heap(heap) as unsorted:
             for table in tables:
                 unsorted.add(table)
             schema = FILE.with_metadata(_metadata(slide, unsorted.bounds))
@@ -81,10 +82,8 @@ def write_objects(tables: Iterable[pa.Table], path: Path, *, slide: SlideFacts) 
                 for rows in _groups(unsorted.sorted_cells()):
                     writer.write_table(_finished(rows, first, unsorted, schema), len(rows))
                     first += len(rows)
-        part.replace(path)
     finally:
-        for leftover in (part, heap):
-            leftover.unlink(missing_ok=True)
+        heap.unlink(missing_ok=True)
     return first - 1
 
 

@@ -71,6 +71,6 @@ def slide_model(loaded: LoadedModel, options: RunOptions, network: Network) -> S
             mode=options.mode,
             precision=options.precision,
             backend=options.backend,
-            device=next((p.device.type for p in loaded.inference.parameters()), "cpu"),
+            device=loaded.device.type,
         ),
     )

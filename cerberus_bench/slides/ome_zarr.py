@@ -4,7 +4,6 @@ Pixels are those of the model's grid and hold object ids; 0 is background. Each 
 every level takes every second row and column of the one before.
 """
 
-import shutil
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.files import whole
 from cerberus_bench.schema.tasks import INSTANCE_TASKS
 from cerberus_bench.slides.facts import SlideFacts
 from cerberus_bench.slides.geoparquet import count_objects, read_facts, read_objects
@@ -58,9 +58,7 @@ def write_ome_zarr(objects: Path, path: Path) -> int:
     facts = read_facts(objects)
     grid = WorkGrid.of((facts.width, facts.height), facts.mpp_x, facts.model_mpp)
     tasks = [task for task in facts.label_spaces if task in INSTANCE_TASKS]
-    part = path.with_name(path.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
+    with whole(path) as part:
         root = zarr.create_group(part, attributes={"ome": {"version": VERSION}})
         labels = root.create_group(
             "labels", attributes={"ome": {"version": VERSION, "labels": tasks}}
@@ -71,9 +69,6 @@ def write_ome_zarr(objects: Path, path: Path) -> int:
         for levels in images.values():
             for finer, coarser in pairwise(levels):
                 _halve(finer, coarser)
-        part.rename(path)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return count_objects(objects)
 
 

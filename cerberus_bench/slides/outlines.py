@@ -18,8 +18,8 @@ def outline(mask: TiledMask) -> NDArray[np.float64]:
     raster order comes last, pieces in holes of others aside.
 
     Returns:
-        (vertices, 2) x, y, px. None where the mask is empty, or where that piece is a straight line
-        of pixels, of which `instance_table` makes no object.
+        (vertices, 2) x, y, px; no vertices where the mask is empty, or where that piece is a
+        straight line of pixels, of which `instance_table` makes no object.
     """
     box = mask.box
     if box.area > masks.BAND_PX:

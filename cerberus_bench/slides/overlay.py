@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from cerberus_bench.pictures.draw import Image, outline, rgb
 from cerberus_bench.pictures.overlay import class_colour
 from cerberus_bench.pictures.wording import class_name, task_name
+from cerberus_bench.schema.files import whole
 from cerberus_bench.schema.record import check_image
 from cerberus_bench.schema.resample import resize_nearest
 from cerberus_bench.slides.facts import SlideFacts
@@ -53,12 +54,8 @@ def write_overlay(
     from PIL import Image as Pillow
 
     picture = draw_overlay(objects, thumbnail, mask)
-    part = path.with_name(path.name + ".part")
-    try:
+    with whole(path) as part:
         Pillow.fromarray(picture).save(part, "PNG")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def draw_overlay(objects: Path, thumbnail: Image, mask: NDArray[np.bool_] | None = None) -> Image:

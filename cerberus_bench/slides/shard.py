@@ -145,22 +145,6 @@ class ShardFiles:
         return self.record.n_nuclei
 
 
-def run_shard(work: SlideWork, index: int) -> int:
-    """Do one shard from pixels to files.
-
-    Args:
-        work: the slide.
-        index: of the shard in the plan.
-
-    Returns:
-        How many nuclei it owns.
-
-    Raises:
-        DataError: the slide is damaged there.
-    """
-    return finish_shard(work, infer_shard(work, read_shard(work, index)))
-
-
 def read_shard(work: SlideWork, index: int, mapper: Mapper = map) -> ShardPixels:
     """Read what a shard needs.
 

@@ -6,7 +6,6 @@ scales them to microns.
 """
 
 import json
-import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from cerberus_bench.schema.files import whole
 from cerberus_bench.slides.facts import SlideFacts
 from cerberus_bench.slides.geoparquet import iter_objects, read_facts
 from cerberus_bench.slides.objects import CATEGORY
@@ -46,10 +46,8 @@ def write_spatialdata(objects: Path, path: Path) -> int:
         DataError: `objects` is missing, damaged or of another kind.
     """
     facts = read_facts(objects)
-    part = path.with_name(path.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
     n_objects = 0
-    try:
+    with whole(path) as part:
         _write_group(part, {"spatialdata_attrs": {"version": CONTAINER_VERSION}})
         _write_group(part / "shapes", {})
         with ExitStack() as open_files:
@@ -65,9 +63,6 @@ def write_spatialdata(objects: Path, path: Path) -> int:
                         _shapes(mine, facts.label_spaces[task].classes, elements[task].schema)
                     )
                 n_objects += len(rows)
-        part.rename(path)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return n_objects
 
 

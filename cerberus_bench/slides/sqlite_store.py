@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from cerberus_bench.pictures.wording import class_name
+from cerberus_bench.schema.files import whole
 from cerberus_bench.slides.geojson import uuid_of
 from cerberus_bench.slides.geoparquet import iter_objects, read_facts
 from cerberus_bench.slides.objects import rings_of
@@ -50,29 +51,23 @@ def write_sqlite(objects: Path, path: Path) -> int:
         DataError: `objects` is missing, damaged or of another kind.
     """
     slide = read_facts(objects).name
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
     n_objects = 0
-    try:
-        with closing(sqlite3.connect(part)) as store:
-            store.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
-            for table in _TABLES:
-                store.execute(table)
+    with whole(path) as part, closing(sqlite3.connect(part)) as store:
+        store.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
+        for table in _TABLES:
+            store.execute(table)
+        store.executemany(
+            "INSERT INTO metadata VALUES (?, ?)",
+            [(key, json.dumps(value)) for key, value in METADATA.items()],
+        )
+        for rows in iter_objects(objects):
             store.executemany(
-                "INSERT INTO metadata VALUES (?, ?)",
-                [(key, json.dumps(value)) for key, value in METADATA.items()],
+                "INSERT INTO annotations VALUES (?, ?, 'Polygon', ?, ?, ?, ?, ?)",
+                _annotations(rows, slide),
             )
-            for rows in iter_objects(objects):
-                store.executemany(
-                    "INSERT INTO annotations VALUES (?, ?, 'Polygon', ?, ?, ?, ?, ?)",
-                    _annotations(rows, slide),
-                )
-                store.executemany("INSERT INTO rtree VALUES (?, ?, ?, ?, ?)", _boxes(rows))
-                n_objects += len(rows)
-            store.commit()
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+            store.executemany("INSERT INTO rtree VALUES (?, ?, ?, ?, ?)", _boxes(rows))
+            n_objects += len(rows)
+        store.commit()
     return n_objects
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.files import whole
 from cerberus_bench.schema.report import STRICT, Count
 from cerberus_bench.schema.tasks import INSTANCE_TASKS
 from cerberus_bench.slides.facts import SlideFacts
@@ -155,10 +156,9 @@ def summarise(
 
 def write_summary(summary: SlideSummary, path: Path) -> None:
     """Write a summary; the file appears when it is complete."""
-    part = path.with_name(path.name + ".part")
     text = json.dumps(summary.model_dump(), indent=1, allow_nan=False, ensure_ascii=False)
-    part.write_text(text + "\n", encoding="utf-8")
-    part.replace(path)
+    with whole(path) as part:
+        part.write_text(text + "\n", encoding="utf-8")
 
 
 def read_summary(path: Path) -> SlideSummary:

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.files import whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLE_NAME, CSV_NAME, CARD_NAME = "cohort.parquet", "cohort.csv", "README.md"
-PLAN_NAME = "plan.json"
-"""A folder with a plan and no summary is a slide that is not finished."""
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
 
 
@@ -32,13 +31,18 @@ def cohort(folder: Path, out: Path | None = None, *, licence: str | None = None)
             together.
     """
     from cerberus_bench.slides.cohort import cohort_table
+    from cerberus_bench.slides.folder import SlideFolder
     from cerberus_bench.slides.summary import FILE_NAME, read_summary
 
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder. Give the folder that `predict` wrote slides to.")
     slides = sorted(path for path in folder.iterdir() if path.is_dir())
     finished = [path for path in slides if (path / FILE_NAME).is_file()]
-    unfinished = [p.name for p in slides if p not in finished and (p / PLAN_NAME).is_file()]
+    unfinished = [
+        path.name
+        for path in slides
+        if path not in finished and SlideFolder(path).plan_path.is_file()
+    ]
     if not finished:
         raise DataError(
             f"{folder} holds no slide with a {FILE_NAME} ({len(unfinished)} unfinished). Run"
@@ -78,9 +82,8 @@ def _write(table: "pa.Table", out: Path, licence: str | None) -> None:
         CARD_NAME: card,
     }
     for name, write in writers.items():
-        part = out / f"{name}.part"
-        write(part)
-        part.replace(out / name)
+        with whole(out / name) as part:
+            write(part)
 
 
 def _card(table: "pa.Table", licence: str | None) -> str:

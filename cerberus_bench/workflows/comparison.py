@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.files import whole
 from cerberus_bench.workflows.data import open_data
 from cerberus_bench.workflows.evaluate import run_evaluation
 from cerberus_bench.workflows.models import find_model
@@ -254,6 +255,5 @@ def _teller(
 
 def _write_json(path: Path, value: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    draft.replace(path)
+    with whole(path) as draft:
+        draft.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")

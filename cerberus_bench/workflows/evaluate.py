@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cerberus_bench.provenance import now_utc, provenance
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.files import whole
 from cerberus_bench.schema.labels import LabelSpace
 from cerberus_bench.schema.prediction import Prediction
 from cerberus_bench.schema.record import Record
@@ -239,9 +240,8 @@ def _write(result: ResultRecord, scorer: "Scorer", out: Path) -> Path:
     path = out / result.relative_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     write_counts(counts_path(path), scorer.image_counts())
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_text(result.to_json(), encoding="utf-8")
-    draft.replace(path)
+    with whole(path) as draft:
+        draft.write_text(result.to_json(), encoding="utf-8")
     return path
 
 

@@ -35,7 +35,7 @@ class NetworkPredictor:
             mode=options.mode,
             precision=options.precision,
             backend=options.backend,
-            device=next((p.device.type for p in self.loaded.inference.parameters()), "cpu"),
+            device=self.loaded.device.type,
         )
         parity = _parity(self.loaded, inference.variant)
         stated = inference.model_copy(update={"parity": parity})

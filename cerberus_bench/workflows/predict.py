@@ -25,8 +25,6 @@ from cerberus_bench.workflows.progress import Progress, tracked
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 SLIDE_SUFFIXES = (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".svslide", ".vms", ".vmu", ".dcm")
 """What is looked for in folders; what a file is, its content decides."""
-PLAN_NAME = "plan.json"
-"""A folder that has one is that of a slide."""
 MAX_PIXELS = 100_000_000
 OUTLINES = {"gland": "#2b8a3e", "lumen": "#212529", "nuclei": "#e03131"}
 """Colours of the overlay, back to front; boxes come last."""
@@ -123,7 +121,9 @@ def _input_files(inputs: Sequence[Path]) -> list[Path]:
 
 
 def _predict_file(file: Path, model: Predictor, out: Path, mpp: float) -> dict[str, Any]:
-    if (out / PLAN_NAME).exists():
+    from cerberus_bench.slides.folder import SlideFolder
+
+    if SlideFolder(out).plan_path.exists():
         raise DataError(f"{out} holds a slide. Give another --out, or remove it.")
     record = _as_record(file, mpp)
     tasks = [task for task in model.label_spaces if task != "tissue" or _is_patch(record)]

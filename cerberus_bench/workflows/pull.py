@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cerberus_bench.hub import HubPlace, looks_like_place, parse_place, place_of
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.files import whole
 
 if TYPE_CHECKING:
     from cerberus_bench.hub.pull import PulledDataset
@@ -169,9 +170,8 @@ def _remember(pulled: "PulledDataset") -> None:
 
     path = _memory(read_recipe(pulled.folder, str(pulled.place)).recipe.name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_text(json.dumps(str(pulled.place)) + "\n", encoding="utf-8")
-    draft.replace(path)
+    with whole(path) as draft:
+        draft.write_text(json.dumps(str(pulled.place)) + "\n", encoding="utf-8")
 
 
 def _remembered(name: str) -> HubPlace | None:
