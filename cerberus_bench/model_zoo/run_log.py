@@ -7,13 +7,13 @@ import csv
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from uuid import uuid4
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.files import whole
 
 PICTURES, EVENTS = "pictures", "tensorboard"
 
@@ -155,10 +155,6 @@ def _drop_pictures(folder: Path, after: int) -> None:
 
 def _write_png(path: Path, picture: NDArray[np.uint8]) -> None:
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     _, data = cv2.imencode(".png", picture[..., ::-1])
-    try:
-        temporary.write_bytes(data.tobytes())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path) as draft:
+        draft.write_bytes(data.tobytes())
