@@ -34,13 +34,13 @@ from cerberus_bench.leaderboard import (
 )
 from cerberus_bench.leaderboard.columns import Column
 from cerberus_bench.leaderboard.counts import counts_path, read_counts, write_counts
+from cerberus_bench.leaderboard.notes import difference_text
 from cerberus_bench.leaderboard.paired import Pair
-from cerberus_bench.leaderboard.render import difference_text
 from cerberus_bench.leaderboard.store import read_results
 from cerberus_bench.pictures import wording
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.report import ScoredPartition
-from cerberus_bench.schema.result import Contamination
+from cerberus_bench.schema.result import Contamination, TrainingBudget
 
 ROOT = Path(__file__).parents[1]
 ATTACK = "<img src=x onerror=alert(1)>"
@@ -339,6 +339,19 @@ def test_old_results_stay_on_the_board() -> None:
     assert [table.task for table in board.tables] == ["nuclei", "gland", "lumen"]
     nuclei = board.tables[0].entries[0]
     assert [cell and cell.score.value for cell in nuclei.cells] == [0.4, 0.4]
+
+
+def test_the_budget_of_training_is_on_the_board(tmp_path: Path) -> None:
+    budget = TrainingBudget(recipe="quick", steps=300, windows=1200, patches=0, max_minutes=2.5)
+    for name in ("one", "two"):
+        put(tmp_path, name, [5] * N_IMAGES, model={"budget": budget})
+    put(tmp_path, "theirs", [4] * N_IMAGES)
+    board = leaderboard(tmp_path)
+    said = "recipe quick, 300 steps, 1,200 windows, or 2.5 minutes"
+    assert f"Trained with {said}: one, two\n" in to_markdown(board)
+    assert said in " ".join(terminal_text(board).split())
+    shown = {row["model"]: row["budget"] for row in board_rows(board)}
+    assert shown == {"one": said, "two": said, "theirs": None}
 
 
 def test_few_groups_are_as_few_as_the_protocol_says() -> None:

@@ -12,6 +12,7 @@ from cerberus_bench.cli.app import app
 from cerberus_bench.eval.intervals import draw
 from cerberus_bench.leaderboard import kinds_json, kinds_markdown, single_against_multi
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.result import TrainingBudget
 
 ROOT = Path(__file__).parents[1]
 FOUND = np.arange(N_IMAGES) % 3
@@ -68,6 +69,20 @@ def test_networks_of_other_seeds_are_not_compared(tmp_path: Path) -> None:
     put_seeds(tmp_path, "single-nuclei", SINGLE)
     put_seeds(tmp_path, "multi", (6, 7, 8), kind="multi", tasks=["nuclei", "gland"])
     assert single_against_multi(tmp_path) == []
+
+
+def test_networks_of_other_budgets_are_not_compared(tmp_path: Path) -> None:
+    budget = TrainingBudget(recipe="quick", steps=400, windows=1600, patches=0)
+    longer = TrainingBudget(recipe="quick", steps=4000, windows=16000, patches=16000)
+    put_seeds(tmp_path, "single-nuclei", SINGLE, budget=budget)
+    for name, of in (("multi", budget.model_copy(update={"patches": 1600})), ("longer", longer)):
+        put_seeds(tmp_path, name, MULTI, kind="multi", tasks=["nuclei", "gland"], budget=of)
+    duels = single_against_multi(tmp_path)
+    assert [duel.multi.name for duel in duels] == ["multi"]
+    assert (
+        "Trained with recipe quick, 400 steps, 1,600 windows: single-nuclei\n\n"
+        "Trained with recipe quick, 400 steps, 1,600 windows and 1,600 patches: multi\n"
+    ) in kinds_markdown(duels)
 
 
 def test_two_experiments_in_one_folder_are_refused(experiment: Path) -> None:

@@ -31,6 +31,7 @@ from cerberus_bench.model_zoo.training_state import learning_rate
 from cerberus_bench.schema.errors import CerberusBenchError, DataError
 from cerberus_bench.schema.labels import LabelSpace
 from cerberus_bench.schema.record import Coverage, Instances, Record
+from cerberus_bench.schema.result import TrainingBudget
 from cerberus_bench.schema.tasks import NUCLEI, TISSUE
 
 SPACES = {
@@ -374,6 +375,8 @@ def test_a_run_writes_a_model_with_its_card(tmp_path: Path) -> None:
     assert card is not None
     assert card.tasks == ("nuclei", "gland", "tissue")
     assert card.recipe_sha256 == small_recipe().sha256
+    assert card.budget == TrainingBudget(recipe="default", steps=4, windows=8, patches=8)
+    assert load_model(tmp_path / MODEL).info().budget == card.budget
     assert card.trained_on is not None
     assert [(t.dataset, t.split) for t in card.trained_on] == [
         ("scenes", "train"),

@@ -8,17 +8,19 @@ from typing import Any
 from cerberus_bench.leaderboard.claims import Claim, claims_on
 from cerberus_bench.leaderboard.columns import Column
 from cerberus_bench.leaderboard.compare import Board, Cell, Entry, Standing, Table
-from cerberus_bench.leaderboard.render import (
-    Row,
+from cerberus_bench.leaderboard.notes import (
     board_notes,
-    cell_fields,
-    column_fields,
     column_names,
-    entry_fields,
     heading,
     printable,
-    table_fields,
     table_notes,
+)
+from cerberus_bench.leaderboard.render import (
+    Row,
+    cell_fields,
+    column_fields,
+    entry_fields,
+    table_fields,
 )
 from cerberus_bench.pictures.wording import (
     FEW_GROUPS,
@@ -132,6 +134,7 @@ def _entry(entry: Entry) -> Content:
             ["Tasks", printable(", ".join(task_name(task) for task in model.tasks))],
             ["Architecture", printable(model.architecture or "not said")],
             ["Trained on", printable(_trained_on(model))],
+            *([["Budget", printable(str(model.budget))]] if model.budget else []),
             ["Test data", printable(_contamination(entry))],
             *_how_it_ran(model.inference),
             ["Model file", printable(model.file_sha256 or "none: predictions made elsewhere")],

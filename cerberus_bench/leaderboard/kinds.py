@@ -7,15 +7,15 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from cerberus_bench.leaderboard.columns import Column, columns_of, score_in
-from cerberus_bench.leaderboard.paired import Pair, Pairing
-from cerberus_bench.leaderboard.render import (
+from cerberus_bench.leaderboard.notes import (
+    budget_lines,
     column_names,
-    escaped,
     interval_words,
-    pipes,
     printable,
     split_text,
 )
+from cerberus_bench.leaderboard.paired import Pair, Pairing
+from cerberus_bench.leaderboard.render import escaped, pipes
 from cerberus_bench.leaderboard.seeds import family
 from cerberus_bench.leaderboard.store import DataKey, StoredResult, read_results
 from cerberus_bench.pictures.wording import task_name, value_text
@@ -46,6 +46,12 @@ class Family:
         """Its seeds."""
         return tuple(run.record.model.seed for run in self.runs)
 
+    @property
+    def schedule(self) -> tuple[str, int] | None:
+        """Recipe and steps of its training; None where its results do not state them."""
+        budget = self.runs[0].record.model.budget
+        return (budget.recipe, budget.steps) if budget else None
+
     def scores(self, column: Column) -> list[Score]:
         """Its scores in a column, those that are defined."""
         found = (score_in(column, run.record.report) for run in self.runs)
@@ -66,6 +72,8 @@ class Duel:
 def single_against_multi(results_dir: Path) -> list[Duel]:
     """Every single-task and multi-task network below a folder that share data, task and seeds.
 
+    Both took as many steps of the same recipe, as far as their results say.
+
     Raises:
         DataError: as `leaderboard`; or two results are of one model and seed, as those of two
             experiments are.
@@ -84,7 +92,8 @@ def kinds_markdown(duels: Sequence[Duel]) -> str:
         [escaped(cell) if i not in (3, 4) else cell for i, cell in enumerate(row)]
         for row in map(_row, duels)
     ]
-    return f"{pipes(HEAD, rows)}\n\n{SAID}\n"
+    notes = [SAID, *map(escaped, _budgets(duels))]
+    return "\n\n".join([pipes(HEAD, rows), *notes]) + "\n"
 
 
 def kinds_json(duels: Sequence[Duel]) -> list[dict[str, Any]]:
@@ -106,8 +115,10 @@ def kinds_json(duels: Sequence[Duel]) -> list[dict[str, Any]]:
 def kinds_terminal(duels: Sequence[Duel]) -> "RichTable":
     """A table for a `rich` console."""
     from rich.table import Table as RichTable
+    from rich.text import Text
 
-    shown = RichTable(*HEAD, caption=SAID, caption_justify="left")
+    caption = "\n".join([SAID, *_budgets(duels)])
+    shown = RichTable(*HEAD, caption=Text(caption), caption_justify="left")
     for row in map(_row, duels):
         shown.add_row(*(cell.replace("**", "") for cell in row))
     return shown
@@ -123,7 +134,8 @@ def _duels(data: DataKey, results: Sequence[StoredResult]) -> list[Duel]:
         for task in TASKS
         for single in singles
         for multi in multis
-        if task in single.runs[0].record.model.tasks and single.seeds == multi.seeds
+        if task in single.runs[0].record.model.tasks
+        and (single.seeds, single.schedule) == (multi.seeds, multi.schedule)
         for column in columns_of(task, [run.record.report for run in single.runs + multi.runs])
         if (pair := pairing.pair_means(column, multi.name, multi.runs, single.name, single.runs))
     ]
@@ -146,6 +158,11 @@ def _families(results: Sequence[StoredResult]) -> list[Family]:
         Family(next(iter(runs.values())).record.model.name, tuple(runs[s] for s in sorted(runs)))
         for runs in groups.values()
     ]
+
+
+def _budgets(duels: Sequence[Duel]) -> list[str]:
+    sides = [side for duel in duels for side in (duel.single, duel.multi)]
+    return budget_lines(run.record.model for side in sides for run in side.runs)
 
 
 def _row(duel: Duel) -> list[str]:

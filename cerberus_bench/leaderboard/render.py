@@ -13,19 +13,18 @@ from typing import TYPE_CHECKING
 
 from cerberus_bench.leaderboard.columns import Column
 from cerberus_bench.leaderboard.compare import Board, Cell, Entry, Standing, Table
-from cerberus_bench.leaderboard.paired import Pair
-from cerberus_bench.leaderboard.seeds import Spread, seed_spreads
-from cerberus_bench.leaderboard.store import DataKey
-from cerberus_bench.pictures.wording import (
-    AVERAGING_NAMES,
-    FEW_GROUPS,
-    UNIT_NAMES,
-    class_name,
-    interval_text,
-    metric_name,
-    task_name,
-    value_text,
+from cerberus_bench.leaderboard.notes import (
+    board_notes,
+    cell_interval,
+    cell_value,
+    difference_lines,
+    entry_name,
+    heading,
+    printable,
+    split_text,
+    table_notes,
 )
+from cerberus_bench.pictures.wording import FEW_GROUPS, task_name
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -34,26 +33,11 @@ if TYPE_CHECKING:
 
 Row = dict[str, str | int | float | bool | None]
 
-FEW_MARK = f"<{FEW_GROUPS}"
-CONTAMINATION_MARKS = {"clean": "", "contaminated": "†", "unknown": "?"}
-MARKS = {
-    "†": "this data shares patients or images with training data",
-    "?": "not known what it was trained on",
-    FEW_MARK: f"interval over fewer than {FEW_GROUPS} groups: rough",
-}
 STANDING_HEAD = ("Model", "Mean rank", "Wins", "Ties", "Losses", "Tables")
 MARKDOWN_ESCAPES = str.maketrans(
     {c: f"\\{c}" for c in "\\`*_{}[]#~$"} | {c: f"&#{ord(c)};" for c in "|&<>@"}
 )
 ABSENT = "-"
-RANKS_SAID = (
-    "Ranks are ranges: two models part only where the 95 % interval of their paired difference"
-    " leaves out zero, not corrected for the number of pairs."
-)
-STANDINGS_SAID = (
-    "Mean rank, and wins, ties and losses over pairs of models, within one score; unlike scores"
-    " are not averaged."
-)
 
 
 def board_rows(board: Board) -> list[Row]:
@@ -146,6 +130,7 @@ def entry_fields(entry: Entry) -> Row:
         "kind": record.model.kind,
         "parameters": record.model.parameters,
         "seed": record.model.seed,
+        "budget": str(record.model.budget) if record.model.budget else None,
         "variant": record.model.variant,
         "contamination": record.contamination.status,
         "created_utc": record.created_utc,
@@ -189,112 +174,9 @@ def _no_formula(value: object) -> object:
     return value
 
 
-def printable(text: str) -> str:
-    """The text without control, direction and line-breaking characters."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
 def _title(table: Table) -> str:
     title = f"{task_name(table.task)} on {split_text(table.data)}"
     return title + (", synthetic data" if table.synthetic else "")
-
-
-def split_text(data: DataKey) -> str:
-    """A split of a dataset in words."""
-    return printable(f"{data.name} {data.version}, {data.split}, fold {data.fold}")
-
-
-def heading(column: Column) -> str:
-    """A column as it is printed: score, classes, averaging, convention, unit."""
-    name, detail = column_names(column)
-    return f"{name} ({detail})"
-
-
-def column_names(column: Column) -> tuple[str, str]:
-    """What is scored, and how: averaging, convention, unit."""
-    parts = [metric_name(column.metric)]
-    if column.class_name:
-        parts.append(class_name(column.task, column.class_name))
-    if column.classes is not None:
-        parts.append(f"over {len(column.classes)} classes")
-    detail = [AVERAGING_NAMES[column.averaging], column.convention]
-    if column.unit:
-        detail.append(UNIT_NAMES.get(column.unit, column.unit))
-    return printable(" ".join(parts)), printable(", ".join(detail))
-
-
-def _name(entry: Entry) -> str:
-    mark = CONTAMINATION_MARKS[entry.result.record.contamination.status]
-    return printable(entry.label) + (f" {mark}" if mark else "")
-
-
-def _value(cell: Cell) -> str:
-    return value_text(cell.score)
-
-
-def _interval(cell: Cell) -> str:
-    text = interval_text(cell.score)
-    return f"{text} {FEW_MARK}" if text and cell.score.n_groups < FEW_GROUPS else text
-
-
-def table_notes(table: Table) -> list[str]:
-    """What the marks of a table mean, which classes it is over, how far seeds spread."""
-    shown = [_name(entry).removeprefix(printable(entry.label)) for entry in table.entries]
-    intervals = [_interval(cell) for entry in table.entries for cell in entry.cells if cell]
-    used = " ".join([*shown, *intervals])
-    notes = [f"{mark}  {meaning}" for mark, meaning in MARKS.items() if mark in used]
-    notes += [
-        f"{metric_name(column.metric)} over {len(classes)} classes: "
-        + printable(", ".join(class_name(column.task, node) for node in classes))
-        for column in table.columns
-        if (classes := column.classes) is not None
-    ]
-    notes += [spread_text(spread) for spread in seed_spreads(table)]
-    if table.unpaired:
-        notes.append(f"Not ranked: {printable(table.unpaired)}")
-    return list(dict.fromkeys(notes))
-
-
-def difference_lines(table: Table) -> list[str]:
-    """Every other model against the first of the table, in each column: one line a difference."""
-    lead = table.entries[0].label
-    return [
-        difference_text(pair if pair.first == lead else pair.swapped())
-        for pair in table.pairs
-        if lead in (pair.first, pair.second)
-    ]
-
-
-def difference_text(pair: Pair) -> str:
-    """First model minus second with its interval and p value in one line."""
-    p = "" if pair.p is None else f", p {'< .001' if pair.p < 0.001 else f'= {pair.p:.3f}'}"
-    return printable(
-        f"{column_names(pair.column)[0]}, {pair.first} minus {pair.second}:"
-        f" {interval_words(pair)}{p}"
-    )
-
-
-def interval_words(pair: Pair) -> str:
-    """A difference with its interval."""
-    digits = 1 if pair.column.unit else 3
-    if pair.low is None or pair.high is None:
-        return f"{pair.value:+.{digits}f}"
-    return f"{pair.value:+.{digits}f} ({pair.low:+.{digits}f} to {pair.high:+.{digits}f})"
-
-
-def spread_text(spread: Spread) -> str:
-    """A spread over seeds in one line."""
-    mean = value_text(spread.highest.model_copy(update={"value": spread.mean}))
-    return printable(
-        f"{spread.name}, {spread.n_seeds} seeds: {column_names(spread.column)[0]}"
-        f" {value_text(spread.lowest)} to {value_text(spread.highest)}, mean {mean}"
-    )
-
-
-def board_notes(board: Board) -> list[str]:
-    """How ranks and standings are made, where there are any."""
-    notes = [RANKS_SAID] if any(table.pairs for table in board.tables) else []
-    return notes + ([STANDINGS_SAID] if board.standings else [])
 
 
 def _standing_cells(standing: Standing) -> list[str]:
@@ -308,7 +190,7 @@ def _markdown_table(table: Table) -> str:
     head = ["Model", "Kind", *(escaped(heading(column)) for column in table.columns)]
     rows = [
         [
-            escaped(_name(entry)),
+            escaped(entry_name(entry)),
             entry.result.record.model.kind,
             *map(_markdown_cell, entry.cells),
         ]
@@ -329,7 +211,7 @@ def _markdown_cell(cell: Cell | None) -> str:
     if cell is None:
         return ABSENT
     rank = f"rank {cell.rank}" if cell.rank else ""
-    lines = (f"**{escaped(_value(cell))}**", escaped(_interval(cell)), rank)
+    lines = (f"**{escaped(cell_value(cell))}**", escaped(cell_interval(cell)), rank)
     return "<br>".join(line for line in lines if line)
 
 
@@ -353,7 +235,7 @@ def _rich_table(table: Table) -> "RichTable":
     for column in table.columns:
         shown.add_column(Text(heading(column)), justify="right", overflow="fold")
     for entry in table.entries:
-        name, kind = Text(_name(entry), style="bold"), Text(entry.result.record.model.kind)
+        name, kind = Text(entry_name(entry), style="bold"), Text(entry.result.record.model.kind)
         shown.add_row(name, kind, *map(_rich_cell, entry.cells))
     return shown
 
@@ -363,10 +245,12 @@ def _rich_cell(cell: Cell | None) -> "Text":
 
     if cell is None:
         return Text(ABSENT, style="dim")
-    text = Text(printable(_value(cell)), style="bold" if cell.score.value is not None else "dim")
+    text = Text(
+        printable(cell_value(cell)), style="bold" if cell.score.value is not None else "dim"
+    )
     if cell.rank:
         text.append(f"  rank {cell.rank}", style="cyan not bold")
-    if interval := _interval(cell):
+    if interval := cell_interval(cell):
         text.append(f"\n{interval}", style="dim not bold")
     return text
 
@@ -375,8 +259,8 @@ def _rich_standings(standings: Sequence[Standing]) -> "RichTable":
     from rich.text import Text
 
     shown = _empty_rich_table("Over all data")
-    for index, heading in enumerate(["Score", *STANDING_HEAD]):
-        shown.add_column(heading, justify="left" if index < 2 else "right", overflow="fold")
+    for index, head in enumerate(["Score", *STANDING_HEAD]):
+        shown.add_column(head, justify="left" if index < 2 else "right", overflow="fold")
     for standing in standings:
         shown.add_row(*(Text(cell) for cell in _standing_cells(standing)))
     return shown

@@ -25,9 +25,11 @@ class Spread:
 def family(model: ModelInfo) -> tuple[object, ...]:
     """What the runs of one model share.
 
-    That is all but seed and file: name, architecture, tasks, parameters, and how it was run.
+    That is all but seed and file: name, architecture, tasks, parameters, the budget of its
+    training, and how it was run.
     """
-    return model.name, model.architecture, tuple(model.tasks), model.parameters, model.variant
+    what = (model.name, model.architecture, tuple(model.tasks), model.parameters)
+    return *what, str(model.budget), model.variant
 
 
 def seed_spreads(table: Table) -> list[Spread]:

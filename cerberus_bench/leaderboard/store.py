@@ -117,8 +117,9 @@ def _without_copies(stored: Iterable[StoredResult]) -> Iterator[StoredResult]:
 
 def _difference(first: object, second: object, place: str = "") -> str:
     """Name of the first field in which two dumps differ, empty where they agree."""
-    # What matters of how a model was run is in the identity; older results do not state it.
-    if place in ("provenance", "created_utc", "model.inference"):
+    # Older results do not state the budget, nor how a model was run, of which what matters is in
+    # the identity.
+    if place in ("provenance", "created_utc", "model.budget", "model.inference"):
         return ""
     if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
         pairs = [(key, first[key], second[key]) for key in first]

@@ -22,6 +22,7 @@ from cerberus_bench.model_zoo.recipe import Recipe
 from cerberus_bench.model_zoo.samples import PATCH, Entry, Sample, SampleStore
 from cerberus_bench.model_zoo.targets import IGNORED, KERNEL_SIZES, UNKNOWN, instance_target
 from cerberus_bench.schema.errors import DataError
+from cerberus_bench.schema.result import TrainingBudget
 from cerberus_bench.schema.tasks import SIGNET_RING
 
 T = TypeVar("T")
@@ -95,6 +96,17 @@ class TrainingPlan:
                 " those of the tasks to train"
             )
         self._shares = np.cumsum(weights) / sum(weights) if weights else np.empty(0)
+
+    def budget(self, max_minutes: float | None) -> TrainingBudget:
+        """What all steps draw, if the time for them suffices."""
+        recipe, steps = self.recipe, self.recipe.schedule.steps
+        return TrainingBudget(
+            recipe=recipe.name,
+            steps=steps,
+            windows=steps * recipe.batches.size if self._pools else 0,
+            patches=steps * recipe.batches.patches if self._patches else 0,
+            max_minutes=max_minutes,
+        )
 
     def windows(self, step: int) -> list[Window]:
         """Windows of a step."""

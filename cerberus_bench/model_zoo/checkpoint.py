@@ -88,6 +88,7 @@ class LoadedModel:
             parameters=sum(p.numel() for p in self.model.parameters()),
             seed=card.seed if card else None,
             trained_on=card.trained_on if card else None,
+            budget=card.budget if card else None,
         )
 
 

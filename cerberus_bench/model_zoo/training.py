@@ -324,6 +324,7 @@ class _Run:
             self.config.architecture,
             name=self.config.name,
             trained_on=self._trained_on,
+            budget=self._plan.budget(self.config.max_minutes),
             recipe_sha256=self.recipe.sha256,
             seed=self.config.seed,
             validation={"score": validation.score, **validation.scores},

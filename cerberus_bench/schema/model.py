@@ -10,7 +10,7 @@ from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import ONTOLOGY, LabelSpace
 from cerberus_bench.schema.parity import ParityReport
 from cerberus_bench.schema.report import STRICT
-from cerberus_bench.schema.result import TrainedOn
+from cerberus_bench.schema.result import TrainedOn, TrainingBudget
 
 CARD_FORMAT = 1
 ENCODER_STRIDE = 16
@@ -113,6 +113,9 @@ class ModelCard(BaseModel):
     """Context at each side of a window that is computed and not kept."""
     trained_on: list[TrainedOn] | None = None
     """None where it is not known; an empty list means random weights."""
+    budget: TrainingBudget | None = None
+    """What the training was given in all, whichever step the weights are of; None where no run of
+    ours made them, and in files of versions that did not state it."""
     recipe_sha256: str | None = None
     seed: int | None = None
     validation: dict[str, FiniteFloat] = {}

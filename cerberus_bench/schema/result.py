@@ -32,6 +32,28 @@ class TrainedOn(BaseModel):
     """Ancestral images seen."""
 
 
+class TrainingBudget(BaseModel):
+    """What a training run was given; the training of weights that it began with not counted."""
+
+    model_config = STRICT
+
+    recipe: str
+    """Name of the recipe; its hash is in the card of the model."""
+    steps: Count
+    windows: Count
+    """Windows of records with instances or boxes, over all steps."""
+    patches: Count
+    """Tissue patches, over all steps."""
+    max_minutes: FiniteFloat | None = Field(default=None, gt=0)
+    """Where this is not None, the run ended after so long, before its steps were done or not."""
+
+    def __str__(self) -> str:
+        seen = {"windows": self.windows, "patches": self.patches}
+        drawn = " and ".join(f"{count:,} {name}" for name, count in seen.items() if count)
+        text = f"recipe {self.recipe}, {self.steps:,} steps, {drawn or 'nothing drawn'}"
+        return text if self.max_minutes is None else f"{text}, or {self.max_minutes:g} minutes"
+
+
 class Inference(BaseModel):
     """How a network was run."""
 
@@ -69,6 +91,8 @@ class ModelInfo(BaseModel):
     seed: int | None = None
     trained_on: list[TrainedOn] | None
     """None where it is not known."""
+    budget: TrainingBudget | None = None
+    """None for what no run of ours trained, and in results of versions that did not state it."""
     inference: Inference | None = None
     """None for what is no network of ours, and in results of versions that did not state it, which
     ran exactly, in fp32, by torch."""
