@@ -192,8 +192,11 @@ def _their_name(key: str) -> str:
     return f"{head}.layer.{int(part[-1]) - 1}.{kinds[part[:-1]]}.{parts[3]}"
 
 
-def test_weights_beside_the_configuration_are_taken(tmp_path: Path) -> None:
+def test_weights_beside_the_configuration_are_taken(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     name, state = saved(tmp_path)
+    capfd.readouterr()
     backbone = backbone_of(create(name, TASKS)).state_dict()
     assert all(torch.equal(value, state[key]) for key, value in backbone.items())
     assert len(backbone) > 100
@@ -202,6 +205,7 @@ def test_weights_beside_the_configuration_are_taken(tmp_path: Path) -> None:
         "random weights were asked for"
     )
     assert untrained(name).card is not None
+    assert capfd.readouterr().err == ""
 
 
 def test_the_backbone_sees_what_it_was_trained_on(tmp_path: Path) -> None:

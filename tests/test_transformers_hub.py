@@ -40,6 +40,7 @@ def test_a_backbone_is_fetched_without_its_pickles(hub: LoopbackHub, tmp_path: P
         create(NAME)
     fetch_backbone(NAME)
     folder = find_source(REPO).folder
+    assert find_source(f"hf:{REPO}").folder == folder
     assert {path.name for path in folder.iterdir()} == {"config.json", "model.safetensors"}
     before = len(hub.requests)
     model = create(NAME, ["gland"])
@@ -53,7 +54,7 @@ def test_a_backbone_is_fetched_without_its_pickles(hub: LoopbackHub, tmp_path: P
 def test_a_backbone_that_does_not_exist(hub: LoopbackHub) -> None:
     with pytest.raises(NotOnHubError, match="org/nothing"):
         fetch_backbone("cerberus-transformers:org/nothing")
-    with pytest.raises(DataError, match="no place on the Hub"):
+    with pytest.raises(DataError, match="there is no such folder"):
         fetch_backbone("cerberus-transformers:nothing")
     fetch_backbone("cerberus-tiny")
     assert not any("tiny" in request.path for request in hub.requests)

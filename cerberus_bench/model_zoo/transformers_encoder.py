@@ -16,7 +16,8 @@ Lin et al., "Feature Pyramid Networks", CVPR 2017 (projection).
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -89,7 +90,7 @@ def find_source(name: str) -> Source:
     """The folder of a local backbone, or of one of the Hub that was fetched before.
 
     Args:
-        name: folder, or ORG/NAME[@REVISION] of the Hub.
+        name: folder, or [hf:]ORG/NAME[@REVISION] of the Hub.
 
     Raises:
         DataError: there is no such folder, and the Hub's cache on this disk has no such repository.
@@ -99,7 +100,7 @@ def find_source(name: str) -> Source:
 
     folder = Path(name)
     if not folder.is_dir():
-        repo, _, revision = name.partition("@")
+        repo, _, revision = name.removeprefix("hf:").partition("@")
         try:
             folder = Path(
                 snapshot_download(
@@ -189,15 +190,16 @@ class TransformersEncoder(nn.Module):
             return
         # of its own class: AutoBackbone asks the Hub first, and takes what is not there for timm's
         kind = cast(Any, type(self.backbone))
-        backbone, found = kind.from_pretrained(
-            source.folder,
-            config=self.backbone.config,
-            dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        with _quiet():
+            backbone, found = kind.from_pretrained(
+                source.folder,
+                config=self.backbone.config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
         missing = [key for key in found["missing_keys"] if not any(part in key for part in ADDED)]
         if missing:
             raise DataError(
@@ -289,6 +291,20 @@ def _choose_features(config: "PreTrainedConfig", where: str) -> None:
     if n < len(STRIDES):
         raise DataError(f"{where}: the backbone has {n} stages, and four are needed.")
     config.out_indices = [n * quarter // 4 for quarter in (1, 2, 3, 4)]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the library's progress bars, which would cut through ours."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _plain(raw: Mapping[str, Any]) -> dict[str, Any]:

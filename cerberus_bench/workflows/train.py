@@ -167,16 +167,29 @@ def _warn_of_shared(
 
 
 def fetch_backbone(architecture: str) -> None:
-    """Have a backbone of the Hub on this disk; configuration and safetensors, nothing else."""
+    """Have a backbone of the Hub on this disk; configuration and safetensors, nothing else.
+
+    Args:
+        architecture: any; nothing is done but for `cerberus-transformers:[hf:]ORG/NAME[@REVISION]`.
+
+    Raises:
+        DataError: neither a folder nor a repository of the Hub has this name.
+        HubError: the Hub cannot be reached, and the backbone was not fetched before.
+    """
     from cerberus_bench.model_zoo.registry import transformers_source
 
     source = transformers_source(architecture)
     if source is None or Path(source).is_dir():
         return
-    from cerberus_bench.hub.places import parse_place
+    from cerberus_bench.hub.places import looks_like_place, parse_place
     from cerberus_bench.hub.pull import snapshot
     from cerberus_bench.model_zoo.transformers_encoder import FILES
 
+    if not looks_like_place(source):
+        raise DataError(
+            f"{source}: there is no such folder; give one with a config.json, or"
+            " ORG/NAME[@REVISION] of the Hub."
+        )
     snapshot(parse_place(source), "model", FILES)
 
 
