@@ -76,7 +76,10 @@ def test_the_folder_opens_like_a_dataset(folder: Path, tmp_path: Path) -> None:
     import datasets
 
     done = cohort(folder, tmp_path / "out")
-    rows = datasets.load_dataset(str(tmp_path / "out"), split="train").to_list()
+    loaded = datasets.load_dataset(
+        str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    rows = loaded.to_list()
     assert rows == done["rows"]
     frame = pd.read_csv(tmp_path / "out" / "cohort.csv")
     assert frame["slide"].tolist() == ["a-slide", "b-slide"]
@@ -101,6 +104,13 @@ def test_slides_of_different_models_do_not_mix(folder: Path, summary: SlideSumma
     other = summary.model.model_copy(update={"sha256": "0" * 64})
     add(folder, summary, "d-slide", model=other)
     with pytest.raises(DataError, match=r"a-slide was read by cerberus-tiny, d-slide by .*0000"):
+        cohort(folder)
+
+
+def test_exact_and_fast_runs_of_one_model_do_not_mix(folder: Path, summary: SlideSummary) -> None:
+    for name, run in (("d-slide", "exact fp32 torch"), ("e-slide", "fast bf16 torch")):
+        add(folder, summary, name, model=summary.model.model_copy(update={"run": run}))
+    with pytest.raises(DataError, match=r"d-slide by cerberus-tiny \(exact fp32 torch\)"):
         cohort(folder)
 
 

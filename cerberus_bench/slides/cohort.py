@@ -27,7 +27,7 @@ def cohort_table(summaries: Sequence[SlideSummary]) -> pa.Table:
 
     Raises:
         DataError: there is no slide, two have the same name, or they were read by different
-            models, whose numbers do not compare.
+            models or in different ways, whose numbers do not compare.
     """
     if not summaries:
         raise DataError("a cohort needs at least one slide")
@@ -41,7 +41,7 @@ def cohort_table(summaries: Sequence[SlideSummary]) -> pa.Table:
             raise DataError(
                 f"{first.slide.name} was read by {_named(first)}, {other.slide.name} by"
                 f" {_named(other)}, and their numbers do not compare. Predict all slides with one"
-                " model, or give each model a folder."
+                " model in one way, or give each a folder."
             )
     columns = list(_columns(rows))
     schema = pa.schema(
@@ -58,8 +58,9 @@ def _reader(summary: SlideSummary) -> tuple[object, ...]:
 
 
 def _named(summary: SlideSummary) -> str:
-    sha256 = summary.model.sha256
-    return summary.model.name + (f" ({sha256[:12]})" if sha256 else "")
+    model = summary.model
+    facts = [fact for fact in (model.sha256 and model.sha256[:12], model.run) if fact]
+    return model.name + (f" ({', '.join(facts)})" if facts else "")
 
 
 def _columns(rows: Sequence[SlideSummary]) -> Iterator[Column]:
@@ -68,6 +69,7 @@ def _columns(rows: Sequence[SlideSummary]) -> Iterator[Column]:
     yield Column("model", text, "name of the model", lambda s: s.model.name)
     yield Column("model_sha256", text, "hash of the model's file", lambda s: s.model.sha256)
     yield Column("model_mpp", real, "um per px that the model works at", lambda s: s.model.mpp)
+    yield Column("model_run", text, "mode, precision and backend of it", lambda s: s.model.run)
     yield Column("width_px", whole, "width of level 0", lambda s: s.slide.width_px)
     yield Column("height_px", whole, "height of level 0", lambda s: s.slide.height_px)
     yield Column("mpp", real, "um per px of level 0, along x", lambda s: s.slide.mpp_x)

@@ -28,6 +28,8 @@ class SlideFacts:
     """Microns per pixel that the model works at."""
     label_spaces: Mapping[str, LabelSpace]
     """Task -> classes; its keys are the tasks that the model predicts."""
+    model_run: str | None = None
+    """Mode, precision and backend in which the model was run; None in files that do not say it."""
 
     @property
     def pixel_area_um2(self) -> float:

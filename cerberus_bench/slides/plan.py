@@ -71,6 +71,11 @@ class PlannedModel(BaseModel):
     backend: str
     device: str
 
+    @property
+    def run(self) -> str:
+        """How it is run, as far as that changes more than the last digits."""
+        return f"{self.mode} {self.precision} {self.backend}"
+
 
 class Layout(BaseModel):
     """How the slide is cut up. All but `shard_px` may change numbers."""
@@ -129,6 +134,7 @@ class Plan(BaseModel):
             model=self.model.name,
             model_sha256=self.model.sha256,
             model_mpp=self.model.mpp,
+            model_run=self.model.run,
             label_spaces={
                 task: LabelSpace(task, tuple(names))
                 for task, names in self.model.label_spaces.items()

@@ -47,6 +47,8 @@ class ModelInfo(BaseModel):
     name: str
     sha256: str | None
     mpp: NonNegative
+    run: str | None = None
+    """Mode, precision and backend; None in summaries that do not say it."""
 
 
 class ClassSummary(BaseModel):
@@ -146,7 +148,12 @@ def summarise(
             mpp_x=facts.mpp_x,
             mpp_y=facts.mpp_y,
         ),
-        model=ModelInfo(name=facts.model, sha256=facts.model_sha256, mpp=facts.model_mpp),
+        model=ModelInfo(
+            name=facts.model,
+            sha256=facts.model_sha256,
+            mpp=facts.model_mpp,
+            run=facts.model_run,
+        ),
         tissue_mm2=tissue_mm2,
         objects=tasks,
         lumen_share_of_glands=_lumen_share(tasks),
