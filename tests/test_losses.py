@@ -30,6 +30,15 @@ def test_instance_loss_is_the_mean_over_taught_pixels() -> None:
     assert sums.loss().item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_weights_of_pixels_make_a_weighted_mean() -> None:
+    logits, target = torch.randn(1, 3, 2, 2), torch.tensor([[[0, 1], [2, 255]]]).byte()
+    weights = torch.tensor([[[1.0, 11.0], [2.0, 5.0]]])
+    each = -torch.log_softmax(logits[0], dim=0)
+    expected = (each[0, 0, 0] + 11 * each[1, 0, 1] + 2 * each[2, 1, 0]) / 14
+    found = instance_sums(logits, target, weights)
+    assert found.loss().item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_a_batch_without_truth_costs_nothing_and_moves_nothing() -> None:
     logits = torch.randn(1, 3, 4, 4, requires_grad=True)
     loss = instance_sums(logits, torch.full((1, 4, 4), 255, dtype=torch.uint8)).loss()

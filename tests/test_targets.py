@@ -4,10 +4,13 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 
 from cerberus_bench.model_zoo.targets import (
     KERNEL_SIZES,
     allowed_classes,
+    border_reach,
+    border_weights,
     class_codes,
     compact_labels,
     instance_target,
@@ -46,6 +49,33 @@ def test_filters_equal_the_loop_over_instances(task: str, seed: int) -> None:
     labels = touching_blobs(seed)
     size = KERNEL_SIZES[task]
     np.testing.assert_array_equal(instance_target(labels, size), target_by_instance(labels, size))
+
+
+@pytest.mark.parametrize("sigma", [3, 11])
+@pytest.mark.parametrize("seed", range(4))
+def test_border_weights_equal_the_distances_to_all_objects(sigma: int, seed: int) -> None:
+    labels = touching_blobs(seed)
+    numbers = np.unique(labels[labels > 0])
+    distances = np.sort([distance_transform_edt(labels != i) for i in numbers], axis=0)
+    both = distances[0] + distances[1]
+    expected = np.where(both < border_reach(sigma), 1 + 10 * np.exp(-(both**2) / (2 * sigma**2)), 1)
+    weights = border_weights(labels, sigma, 10)
+    assert weights.dtype == np.float32
+    np.testing.assert_allclose(weights, expected, rtol=2e-5)
+    assert expected.max() > 8
+
+
+def test_lonely_objects_have_no_border() -> None:
+    labels = np.zeros((40, 40), np.uint16)
+    assert (border_weights(labels, 3, 10) == 1).all()
+    labels[4:8, 4:8] = 2
+    assert (border_weights(labels, 3, 10) == 1).all()
+    labels[30:34, 30:34] = 5
+    assert (border_weights(labels, 3, 10) == 1).all()
+    labels[4:8, 8:12] = 9
+    weights = border_weights(labels, 3, 10)
+    assert weights[5, 7] == pytest.approx(1 + 10 * np.exp(-1 / 18))
+    assert weights[30, 30] == 1
 
 
 def test_a_square_by_hand() -> None:

@@ -25,7 +25,7 @@ from cerberus_bench.model_zoo.recipe import Recipe, load_recipe, parse_recipe, s
 from cerberus_bench.model_zoo.registry import OUTPUTS, create
 from cerberus_bench.model_zoo.run_facts import TrainConfig, TrainProgress, TrainResult
 from cerberus_bench.model_zoo.samples import SampleStore, codes_of
-from cerberus_bench.model_zoo.targets import IGNORED, instance_target
+from cerberus_bench.model_zoo.targets import IGNORED, border_weights, instance_target
 from cerberus_bench.model_zoo.training import CHECKPOINT, MODEL, train
 from cerberus_bench.model_zoo.training_state import learning_rate
 from cerberus_bench.schema.errors import CerberusBenchError, DataError
@@ -118,6 +118,12 @@ def small_recipe(**schedule: object) -> Recipe:
             "precision": "float32",
         }
     )
+
+
+def with_borders(gain: float) -> Recipe:
+    recipe = small_recipe()
+    losses = recipe.losses.model_copy(update={"border": gain})
+    return recipe.model_copy(update={"losses": losses})
 
 
 def config(**changes: object) -> TrainConfig:
@@ -313,6 +319,29 @@ def test_targets_of_a_window_are_those_of_the_whole_record() -> None:
     np.testing.assert_array_equal(batch.targets["gland.instance"][0].numpy(), expected)
     image = turned(record.image[18:82, 8:72], 5)
     np.testing.assert_array_equal(batch.images[0].permute(1, 2, 0).numpy(), image)
+    assert not batch.weights
+
+
+def test_border_weights_of_a_window_are_those_of_the_whole_record() -> None:
+    samples = store(SCENES)
+    window = Window(samples.entries[0], View(40.0, 50.0, turn=5))
+    batch = BatchMaker(samples, with_borders(10.0)).make([window], [])
+    labels = SCENES[0].instances["nuclei"].labels.astype(np.uint16)
+    expected = turned(border_weights(labels, 3, 10.0)[18:82, 8:72], 5)
+    np.testing.assert_allclose(batch.weights["nuclei.instance"][0].numpy(), expected, rtol=1e-6)
+    assert expected.max() > 2
+    assert set(batch.weights) == {"nuclei.instance", "gland.instance"}
+
+
+def test_border_weights_are_learnt_with_and_recipes_without_keep_their_hash(tmp_path: Path) -> None:
+    with_some, without = with_borders(10.0), with_borders(0.0)
+    assert without.sha256 == small_recipe().sha256 != with_some.sha256
+    recipes = {"some": with_some, "none": without}
+    losses = {
+        name: run(tmp_path / name, config(recipe=recipe)).card.validation
+        for name, recipe in recipes.items()
+    }
+    assert losses["some"] != losses["none"]
 
 
 def test_what_lies_outside_teaches_nothing() -> None:

@@ -20,7 +20,14 @@ from cerberus_bench.model_zoo.augment import View, cut, place_boxes, random_view
 from cerberus_bench.model_zoo.boxes import BOX, box_target
 from cerberus_bench.model_zoo.recipe import Recipe
 from cerberus_bench.model_zoo.samples import PATCH, Entry, Sample, SampleStore
-from cerberus_bench.model_zoo.targets import IGNORED, KERNEL_SIZES, UNKNOWN, instance_target
+from cerberus_bench.model_zoo.targets import (
+    IGNORED,
+    KERNEL_SIZES,
+    UNKNOWN,
+    border_reach,
+    border_weights,
+    instance_target,
+)
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.result import TrainingBudget
 from cerberus_bench.schema.tasks import SIGNET_RING
@@ -42,6 +49,8 @@ class Batch:
     targets: Mapping[str, Tensor]
     """Dense output -> (n, crop, crop) uint8 or (n, 8, crop / 4, crop / 4) float32 (boxes), of the n
     windows that have truth for it."""
+    weights: Mapping[str, Tensor]
+    """Instance output -> (n, crop, crop) float32, of the pixels; empty where all are equal."""
     rows: Mapping[str, tuple[int, ...]]
     """Dense output -> which n of the N windows these are."""
     patches: Tensor
@@ -173,11 +182,13 @@ class BatchMaker:
         self._store = store
         self._crop = recipe.batches.crop
         self._patch_crop = recipe.batches.patch_crop
+        self._border_gain = recipe.losses.border
 
     def make(self, windows: Sequence[Window], patches: Sequence[Window]) -> Batch:
         """Make the batch of some windows and patches."""
         images: list[NDArray[np.uint8]] = []
         targets: dict[str, list[NDArray[Any]]] = {}
+        weights: dict[str, list[NDArray[np.float32]]] = {}
         rows: dict[str, list[int]] = {}
         for row, window in enumerate(windows):
             sample = self._store.get(window.entry)
@@ -185,6 +196,10 @@ class BatchMaker:
             for output, target in _targets(sample, window.view, self._crop).items():
                 targets.setdefault(output, []).append(target)
                 rows.setdefault(output, []).append(row)
+            if self._border_gain:
+                found = _weights(sample, window.view, self._crop, self._border_gain)
+                for output, of_pixels in found.items():
+                    weights.setdefault(output, []).append(of_pixels)
         patch_samples = [self._store.get(p.entry) for p in patches]
         patch_images = [
             _image(sample, p.view, self._patch_crop)
@@ -192,11 +207,16 @@ class BatchMaker:
         ]
         return Batch(
             images=_stack_images(images, self._crop),
-            targets={name: torch.from_numpy(np.stack(maps)) for name, maps in targets.items()},
+            targets=_stacked(targets),
+            weights=_stacked(weights),
             rows={name: tuple(numbers) for name, numbers in rows.items()},
             patches=_stack_images(patch_images, self._patch_crop),
             patch_codes=torch.tensor([s.patch_code for s in patch_samples], dtype=torch.uint8),
         )
+
+
+def _stacked(maps: Mapping[str, Sequence[NDArray[Any]]]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(np.stack(found)) for name, found in maps.items()}
 
 
 def _stack_images(images: Sequence[NDArray[np.uint8]], side: int) -> Tensor:
@@ -229,6 +249,18 @@ def _targets(sample: Sample, view: View, side: int) -> dict[str, NDArray[Any]]:
             is_open=SIGNET_RING.name in sample.open_tasks,
         )
     return targets
+
+
+def _weights(sample: Sample, view: View, side: int, gain: float) -> dict[str, NDArray[np.float32]]:
+    """Instance output -> weights of the window's pixels; see `border_weights`."""
+    weights = {}
+    for task, labels in sample.labels.items():
+        sigma = KERNEL_SIZES[task]
+        reach = border_reach(sigma)
+        wide = cut(labels, view, side + 2 * reach, smooth=False, border=cv2.BORDER_REPLICATE)
+        whole = border_weights(wide, sigma, gain)
+        weights[f"{task}.instance"] = turned(whole[reach:-reach, reach:-reach], view.turn)
+    return weights
 
 
 def _known(sample: Sample, view: View, side: int) -> NDArray[np.bool_]:

@@ -112,17 +112,21 @@ def sums_of(output: str, flat: Tensor) -> Sums:
     return BoxSums.of_flat(flat) if output.endswith(".box") else LossSums.of_flat(flat)
 
 
-def instance_sums(logits: Tensor, target: Tensor) -> LossSums:
+def instance_sums(logits: Tensor, target: Tensor, weights: Tensor | None = None) -> LossSums:
     """Cross-entropy of background, inner and contour.
 
     Args:
         logits: (N, 3, H, W).
         target: (N, H, W) uint8 as `targets.instance_target` makes it; `IGNORED` is left out.
+        weights: (N, H, W) of the pixels; all equal when None.
     """
-    total = functional.cross_entropy(
-        logits.float(), target.long(), ignore_index=IGNORED, reduction="sum"
+    each = functional.cross_entropy(
+        logits.float(), target.long(), ignore_index=IGNORED, reduction="none"
     )
-    return LossSums(total, (target != IGNORED).sum().to(total.dtype))
+    taught = (target != IGNORED).to(each.dtype)
+    if weights is not None:
+        each, taught = each * weights, taught * weights
+    return LossSums(each.sum(), taught.sum())
 
 
 def type_sums(logits: Tensor, codes: Tensor, membership: Tensor, class_weights: Tensor) -> LossSums:

@@ -102,7 +102,12 @@ class Objective:
             elif name.endswith(".box"):
                 sums[name] = box_sums(values, batch.targets[name].to(self.device))
             else:
-                sums[name] = instance_sums(values, batch.targets[name].to(self.device))
+                weights = batch.weights.get(name)
+                sums[name] = instance_sums(
+                    values,
+                    batch.targets[name].to(self.device),
+                    None if weights is None else weights.to(self.device),
+                )
         return sums
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor:

@@ -77,6 +77,9 @@ class Losses(BaseModel):
     """Output -> weight; an output of weight 0, or left out, is not trained."""
     nuclei_classes: dict[str, Weight]
     """Nuclear class -> weight in the cross-entropy."""
+    border: Weight = 0.0
+    """Extra weight of pixels of instance maps between objects that touch (`targets.border_weights`,
+    with the kernel of inner and contour as sigma); U-Net's is 10."""
 
     @model_validator(mode="after")
     def _known_names(self) -> Self:
@@ -161,8 +164,11 @@ class Recipe(BaseModel):
     def sha256(self) -> str:
         """Hash of the content, whatever the layout of the file."""
         content = self.model_dump(mode="json")
+        # what is not used is left out, so that recipes from before it was there keep their hash
         if self.initial is None:
-            del content["initial"]  # recipes from before it was there keep their hash
+            del content["initial"]
+        if not self.losses.border:
+            del content["losses"]["border"]
         text = json.dumps(content, sort_keys=True, allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -4,12 +4,14 @@ Source: Graham et al., "One Model is All You Need", Medical Image Analysis 2023,
 and contour maps after Chen et al., "DCAN", CVPR 2016.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import find_objects
 
 from cerberus_bench.schema.errors import DataError
 from cerberus_bench.schema.labels import LabelSpace, ancestors
@@ -56,6 +58,38 @@ def _meets(labels: NDArray[np.uint16], kernel: NDArray[np.uint8], axis: int) -> 
     both = np.zeros_like(kernel)
     both[here] = kernel[here] & kernel[before]
     return cv2.dilate(differs, both).astype(np.uint8, copy=False)
+
+
+def border_weights(labels: NDArray[np.uint16], sigma: float, gain: float) -> NDArray[np.float32]:
+    """Weight of every pixel in the loss: most between objects that touch, 1 away from others.
+
+    1 + gain exp(-(d1 + d2)^2 / (2 sigma^2)), with d1 and d2 the distances to the two nearest
+    objects; 1 where these are more than `border_reach` together. Source: Ronneberger et al.,
+    "U-Net", MICCAI 2015, section 3.
+
+    Args:
+        labels: (H, W) label map, 0 = background. What lies outside is taken for background.
+        sigma: px.
+        gain: weight at d1 + d2 = 0, less 1.
+    """
+    reach = border_reach(sigma)
+    first, second = np.full((2, *labels.shape), reach, np.float32)
+    boxes = find_objects(labels)
+    for number in np.unique(labels[labels > 0]).tolist():
+        y, x = boxes[number - 1]
+        near = tuple(slice(max(0, side.start - reach), side.stop + reach) for side in (y, x))
+        others = (labels[near] != number).astype(np.uint8)
+        distance = cv2.distanceTransform(others, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        second[near] = np.minimum(second[near], np.maximum(first[near], distance))
+        first[near] = np.minimum(first[near], distance)
+    both = first + second
+    extra = np.float32(gain) * np.exp(-(both**2) / np.float32(2 * sigma**2))
+    return np.where(both < reach, 1 + extra, np.float32(1))
+
+
+def border_reach(sigma: float) -> int:
+    """How far apart two objects may be to matter to each other's borders, px: four sigma."""
+    return math.ceil(4 * sigma)
 
 
 def compact_labels(labels: NDArray[np.int32], name: str) -> NDArray[np.uint16]:
