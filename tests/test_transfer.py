@@ -165,8 +165,7 @@ def test_first_weights_are_compared_and_what_is_made_is_kept(
 
 
 def test_the_verb_compares_signet_rings(rings: str, multi: Path, tmp_path: Path) -> None:
-    changes = {"tissue = 0.4": '"signet_ring.box" = 1.0', "lumen = 1.0": "signet_ring = 1.0"}
-    recipe = write_small_recipe(tmp_path / "recipe.toml", changes)
+    recipe = write_small_recipe(tmp_path / "recipe.toml")
     arguments = [
         *("experiment", "transfer", "--task", "signet_ring", "--data", rings),
         *("--init", "random", "--init", f"multi={multi}", "--recipe", str(recipe)),
