@@ -119,12 +119,13 @@ def test_the_verb_prints_it_or_says_what_is_missing(experiment: Path, tmp_path: 
     assert missing.exit_code != 0
 
 
-def test_the_experiment_in_the_readme_is_that_of_the_kept_results() -> None:
+@pytest.mark.parametrize("name", ["stl-vs-mtl", "stl-vs-mtl-real"])
+def test_the_experiment_in_the_readme_is_that_of_the_kept_results(name: str) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    _, _, rest = readme.partition("<!-- stl-vs-mtl -->\n")
-    shown, end, _ = rest.partition("<!-- /stl-vs-mtl -->")
+    _, _, rest = readme.partition(f"<!-- {name} -->\n")
+    shown, end, _ = rest.partition(f"<!-- /{name} -->")
     assert end
-    assert shown == kinds_markdown(single_against_multi(ROOT / "docs/experiments/stl-vs-mtl")), (
-        "write it again: cerberus-bench leaderboard docs/experiments/stl-vs-mtl --single-vs-multi"
-        " --markdown"
+    kept = f"docs/experiments/{name}"
+    assert shown == kinds_markdown(single_against_multi(ROOT / kept)), (
+        f"write it again: cerberus-bench leaderboard {kept} --single-vs-multi --markdown"
     )
