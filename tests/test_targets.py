@@ -65,6 +65,14 @@ def test_border_weights_equal_the_distances_to_all_objects(sigma: int, seed: int
     assert expected.max() > 8
 
 
+def test_border_weights_are_the_same_bits_every_time() -> None:
+    first = border_weights(touching_blobs(1), 3, 10)
+    moved = []
+    for size in range(1, 2000, 40):
+        moved.append(np.empty(size, np.uint8))  # so that arrays lie at other addresses
+        np.testing.assert_array_equal(border_weights(touching_blobs(1), 3, 10), first)
+
+
 def test_lonely_objects_have_no_border() -> None:
     labels = np.zeros((40, 40), np.uint16)
     assert (border_weights(labels, 3, 10) == 1).all()

@@ -80,6 +80,8 @@ def border_weights(labels: NDArray[np.uint16], sigma: float, gain: float) -> NDA
         near = tuple(slice(max(0, side.start - reach), side.stop + reach) for side in (y, x))
         others = (labels[near] != number).astype(np.uint8)
         distance = cv2.distanceTransform(others, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        # its last bits differ from call to call; squares of distances are whole numbers
+        distance = np.sqrt(np.rint(distance**2))
         second[near] = np.minimum(second[near], np.maximum(first[near], distance))
         first[near] = np.minimum(first[near], distance)
     both = first + second
