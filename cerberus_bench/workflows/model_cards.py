@@ -69,7 +69,7 @@ def _shipped(name: str) -> Card:
         **_network_facts(card),
         "Trained on": "; ".join(map(_seen, card.trained_on or ())),
         "Made by": f"`{made['command']}`, {made['training_step']:,} steps in {made['minutes']:g}"
-        f" minutes on {made['threads']} threads of a {made['device']}, code at {made['commit']},"
+        f" minutes, {made['device']} threads: {made['threads']}, code at {str(made['commit'])[:12]},"
         f" seed {card.seed}",
         "Chosen by": f"its score on the validation split, {card.validation['score']:.3f}; never"
         " by the test split",
