@@ -69,8 +69,8 @@ def _shipped(name: str) -> Card:
         **_network_facts(card),
         "Trained on": "; ".join(map(_seen, card.trained_on or ())),
         "Made by": f"`{made['command']}`, {made['training_step']:,} steps in {made['minutes']:g}"
-        f" minutes, {made['device']} threads: {made['threads']}, code at {str(made['commit'])[:12]},"
-        f" seed {card.seed}",
+        f" minutes, {made['device']} threads: {made['threads']}, code at"
+        f" {str(made['commit'])[:12]}, seed {card.seed}",
         "Chosen by": f"its score on the validation split, {card.validation['score']:.3f}; never"
         " by the test split",
         **({"For": SYNTHETIC_ONLY} if _is_synthetic(card) else {}),
