@@ -162,8 +162,8 @@ class Recipe(BaseModel):
 
     @property
     def sha256(self) -> str:
-        """Hash of the content, whatever the layout of the file."""
-        content = self.model_dump(mode="json")
+        """Hash of what decides the run, whatever the layout of the file and the description say."""
+        content = self.model_dump(mode="json", exclude={"description"})
         # what is not used is left out, so that recipes from before it was there keep their hash
         if self.initial is None:
             del content["initial"]
