@@ -166,9 +166,12 @@ def test_shipped_recipes_are_valid(name: str) -> None:
     assert len(recipe.sha256) == 64
 
 
-def test_a_hash_is_of_values_not_of_layout() -> None:
+def test_a_hash_is_of_values_not_of_layout_or_description() -> None:
     text = 'name = "x"\n' + _recipe_text().split("\n", 1)[1]
     assert parse_recipe(text, "a").sha256 == parse_recipe("# note\n" + text, "b").sha256
+    reworded = text.replace('description = "', 'description = "Also: ')
+    assert reworded != text
+    assert parse_recipe(reworded, "b").sha256 == parse_recipe(text, "a").sha256
     changed = text.replace("stain = 0.25", "stain = 0.3")
     assert parse_recipe(changed, "c").sha256 != parse_recipe(text, "a").sha256
 
