@@ -45,7 +45,7 @@ class TrainingBudget(BaseModel):
     patches: Count
     """Tissue patches, over all steps."""
     max_minutes: FiniteFloat | None = Field(default=None, gt=0)
-    """Where this is not None, the run ended after so long, before its steps were done or not."""
+    """The run ended after so long, if its steps were not done before; None = no such limit."""
 
     def __str__(self) -> str:
         seen = {"windows": self.windows, "patches": self.patches}
