@@ -1,10 +1,24 @@
-"""Label maps and boxes to measure on, the same in every run."""
+"""What to measure on, the same in every run: label maps, boxes, changed recipes."""
+
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cerberus_bench.model_zoo.recipe import Recipe
+
 Labels = NDArray[np.int32]
 Boxes = NDArray[np.float64]
+Changes = Mapping[str, Mapping[str, object]]
+"""Section of a recipe -> fields with other values."""
+
+
+def changed(recipe: Recipe, changes: Changes) -> Recipe:
+    """The recipe with other values in some of its sections."""
+    sections = {
+        name: getattr(recipe, name).model_copy(update=fields) for name, fields in changes.items()
+    }
+    return recipe.model_copy(update=sections)
 
 
 def discs(size: int, n: int, radius: float, seed: int) -> tuple[Labels, Labels]:

@@ -13,13 +13,11 @@ from statistics import fmean
 
 from rich.progress import Progress
 
-from cerberus_bench.model_zoo.recipe import Recipe, load_recipe
+from benchmarks.inputs import Changes, changed
+from cerberus_bench.model_zoo.recipe import load_recipe
 from cerberus_bench.model_zoo.run_facts import TrainConfig, TrainProgress
 from cerberus_bench.model_zoo.training import CHECKPOINT, train
 from cerberus_bench.workflows.data import open_data
-
-Changes = Mapping[str, Mapping[str, object]]
-"""Section of a recipe -> fields that are other than in `default`."""
 
 SMALL: Changes = {
     "batches": {"size": 4, "crop": 192, "patches": 4, "patch_crop": 160},
@@ -56,14 +54,6 @@ def ways() -> dict[str, Way]:
             "the light augmentation of `quick`", {"augmentation": quick.augmentation.model_dump()}
         ),
     }
-
-
-def changed(recipe: Recipe, changes: Changes) -> Recipe:
-    """The recipe with other values in some of its sections."""
-    sections = {
-        name: getattr(recipe, name).model_copy(update=fields) for name, fields in changes.items()
-    }
-    return recipe.model_copy(update=sections)
 
 
 def main() -> None:

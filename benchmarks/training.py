@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.inputs import changed
 from benchmarks.plain_training import Crop, PlainBatch, loop_target, plain_loss, plain_step
 from benchmarks.timing import Row, median_ms
 from cerberus_bench.model_zoo import create, load_model
@@ -35,6 +36,7 @@ from cerberus_bench.workflows.data import open_data
 TASKS = ("nuclei", "gland", "lumen", "tissue")
 WINDOW, PATCH, SIZE = 448, 144, 2
 """Windows and patches of the paper, px, and how many of each a step has here."""
+PAPER = {"size": SIZE, "crop": WINDOW, "patches": SIZE, "patch_crop": PATCH}
 SCENE = 512
 """Side of the phantom's scenes, px."""
 ONE_IN = 8
@@ -70,16 +72,12 @@ part = cache(Part)
 def rows() -> Iterator[Row]:
     yield from _targets()
     default = load_recipe("default")
-    paper = _changed(default, size=SIZE, crop=WINDOW, patches=SIZE, patch_crop=PATCH)
+    paper = changed(default, {"batches": PAPER})
     slow = default.model_copy(update={"precision": "float32"})
     yield _step("cerberus-resnet34", paper, turns=3)
     yield _step("cerberus-tiny", default, turns=7)
     yield _step("cerberus-tiny", slow, turns=7)
     yield _waiting(default)
-
-
-def _changed(recipe: Recipe, **batches: int) -> Recipe:
-    return recipe.model_copy(update={"batches": recipe.batches.model_copy(update=batches)})
 
 
 def _targets() -> Iterator[Row]:
@@ -186,7 +184,7 @@ def _loss_difference(recipe: Recipe) -> float:
 
     Of whole scenes, because ours sees what lies around a window and the plain loop does not.
     """
-    recipe = _changed(recipe, size=SIZE, crop=SCENE, patches=SIZE, patch_crop=PATCH)
+    recipe = changed(recipe, {"batches": PAPER | {"crop": SCENE}})
     model = load_model("cerberus-tiny").model
     assert isinstance(model, Cerberus)
     store, cpu = _store(), torch.device("cpu")

@@ -21,7 +21,6 @@ from stored_results import (
 
 from cerberus_bench.eval.image_counts import Boxes, ImageCounts
 from cerberus_bench.eval.intervals import FEW_GROUPS
-from cerberus_bench.eval.invariants import check_image_counts
 from cerberus_bench.eval.protocol import PROTOCOL_VERSION
 from cerberus_bench.leaderboard import (
     Board,
@@ -420,32 +419,3 @@ def test_differences_are_printed_against_the_first_model() -> None:
     assert pair.swapped().swapped() == pair
     line = difference_text(pair.swapped())
     assert line == "PQ, b minus a: +0.250 (-0.125 to +0.500), p = 0.250"
-
-
-def test_the_board_in_the_readme_is_that_of_the_kept_results() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    _, _, rest = readme.partition("<!-- board -->\n")
-    shown, end, _ = rest.partition("<!-- /board -->")
-    assert end
-    assert shown == to_markdown(leaderboard(ROOT / "docs/results")), (
-        "write it again: cerberus-bench leaderboard docs/results --markdown"
-    )
-
-
-KEPT = [
-    "results",
-    *(f"experiments/{name}" for name in ("stl-vs-mtl", "stl-vs-mtl-real")),
-    *(f"experiments/transfer/{task}" for task in ("signet_ring", "nuclei")),
-]
-
-
-@pytest.mark.parametrize("kept", [f"docs/{name}" for name in KEPT])
-def test_kept_results_are_complete_and_name_no_machine(kept: str) -> None:
-    for stored in read_results(ROOT / kept):
-        record = stored.record
-        assert stored.path == ROOT / kept / record.relative_path()
-        counts = counts_path(stored.path)
-        check_image_counts(record.report, read_counts(counts), str(counts))
-        assert re.fullmatch("[0-9a-f]{40}", record.provenance["commit"])
-        command = record.provenance["command"].split()
-        assert not [word for word in command if word.startswith(("/", "~"))]

@@ -117,15 +117,3 @@ def test_the_verb_prints_it_or_says_what_is_missing(experiment: Path, tmp_path: 
     put(alone, "lonely", 5 + FOUND)
     missing = CliRunner().invoke(app, ["leaderboard", str(alone), "--single-vs-multi"])
     assert missing.exit_code != 0
-
-
-@pytest.mark.parametrize("name", ["stl-vs-mtl", "stl-vs-mtl-real"])
-def test_the_experiment_in_the_readme_is_that_of_the_kept_results(name: str) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    _, _, rest = readme.partition(f"<!-- {name} -->\n")
-    shown, end, _ = rest.partition(f"<!-- /{name} -->")
-    assert end
-    kept = f"docs/experiments/{name}"
-    assert shown == kinds_markdown(single_against_multi(ROOT / kept)), (
-        f"write it again: cerberus-bench leaderboard {kept} --single-vs-multi --markdown"
-    )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PLAN, DONE = "plan.json", "done.json"
 
 
-class Budget(TypedDict):
+class PlanFields(TypedDict):
     """The fields of every plan."""
 
     size: str
@@ -97,14 +97,14 @@ class ExperimentProgress:
 OnProgress = Callable[[ExperimentProgress], None]
 
 
-def budget(
+def plan_fields(
     size: str,
     data: Sequence[str],
     seeds: int,
     folds: Sequence[int],
     recipe: str,
     steps: int | None,
-) -> Budget:
+) -> PlanFields:
     """The fields that every plan has.
 
     Raises:
@@ -118,7 +118,7 @@ def budget(
     found = load_recipe(recipe)
     if steps is not None:
         found = found.with_steps(steps)
-    return Budget(
+    return PlanFields(
         size=size,
         data=tuple(data),
         seeds=tuple(range(seeds)),

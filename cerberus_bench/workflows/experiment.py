@@ -12,8 +12,8 @@ from cerberus_bench.workflows.comparison import (
     Plan,
     Run,
     annotated_tasks,
-    budget,
     compare,
+    plan_fields,
 )
 from cerberus_bench.workflows.progress import Progress
 
@@ -75,7 +75,7 @@ def single_against_multi(
     Raises:
         DataError: fewer than two tasks, an unknown name, or another experiment lies in `out`.
     """
-    fields = budget(size, data, seeds, folds, recipe, steps)
+    fields = plan_fields(size, data, seeds, folds, recipe, steps)
     chosen = _tasks(data, tasks, size, folds[0], progress)
     plan = SingleAgainstMulti(**fields, tasks=chosen)
     return compare(plan, out, results, progress, on_progress)

@@ -17,8 +17,8 @@ from cerberus_bench.workflows.comparison import (
     Plan,
     Run,
     annotated_tasks,
-    budget,
     compare,
+    plan_fields,
 )
 from cerberus_bench.workflows.progress import Progress
 
@@ -104,7 +104,7 @@ def transfer(
     chosen = recipe or RECIPES[task]
     of_recipe = load_recipe(chosen).initial
     plan = Transfer(
-        **budget(size, data, seeds, folds, chosen, steps),
+        **plan_fields(size, data, seeds, folds, chosen, steps),
         task=task,
         initial=_parse(initial),
         frozen=bool(of_recipe and of_recipe.freeze_encoder)
